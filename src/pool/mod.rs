@@ -1,0 +1,5 @@
+//! Pools: interchangeable backends, their live counters and the verdicts on them.
+
+mod member;
+
+pub use member::{Admission, Member, Verdict};

@@ -1,0 +1,1 @@
+//! The one integration binary: every scenario is a module of it.
