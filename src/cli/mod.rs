@@ -1,1 +1,2 @@
-//! (to be written)
+//! Command line.
+pub mod demo_model;
