@@ -61,6 +61,9 @@ pub(super) struct ToolCall {
 /// Most words that one answer holds; a larger wish gets this many.
 const MAX_WORDS: usize = 1_000_000;
 
+/// Tags of the notes that the CLI may put before a prompt; the last one was seen after a change of model (1.0.102).
+const BLOCKS_OF_THE_CLI: [&str; 3] = ["current_datetime", "system_reminder", "tools_changed_notice"];
+
 /// Decides the answer to a conversation.
 pub(super) fn plan(messages: &[Message]) -> Plan {
     let last = messages.iter().rposition(|message| message.role == "user");
@@ -193,7 +196,7 @@ fn text(content: &Value) -> String {
         }
         _ => String::new(),
     };
-    without_block(without_block(text, "current_datetime"), "system_reminder").trim().to_owned()
+    BLOCKS_OF_THE_CLI.iter().fold(text, |text, tag| without_block(text, tag)).trim().to_owned()
 }
 
 fn without_block(text: String, tag: &str) -> String {
