@@ -1,2 +1,3 @@
 //! Command line.
 pub mod demo_model;
+pub mod quickstart;

@@ -2,7 +2,7 @@
 //!
 //! | directive | effect |
 //! | --- | --- |
-//! | `[[delay:MS]]` | the answer is spread over that many milliseconds |
+//! | `[[delay:MS]]` | what follows the first word is spread over that many milliseconds |
 //! | `[[words:N]]` | the answer is `word-1 word-2 ... word-N` |
 //! | `[[tool:NAME {json}]]` | calls the tool with these arguments; when its result is there, answers `NAME returned: RESULT` |
 //! | `[[history]]` | answers with the number and the texts of the user messages that came with the call |

@@ -11,6 +11,9 @@ use tokio_util::task::TaskTracker;
 use super::http::{self, Request};
 use super::{reply, script};
 
+/// The opening and the first word come without delay: whoever waits for a turn to be running need not wait for its end.
+const PIECES_AT_ONCE: usize = 2;
+
 /// The demo model's address cannot be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("the demo model cannot listen on {address}: {source}")]
@@ -95,9 +98,10 @@ async fn complete(stream: &mut BufReader<TcpStream>, body: &[u8]) -> io::Result<
 async fn stream_plan(stream: &mut BufReader<TcpStream>, call: &script::Call, plan: &script::Plan) -> io::Result<()> {
     http::start_events(stream).await?;
     let pieces = reply::pieces(call, plan);
-    let pause = plan.delay / u32::try_from(pieces.len()).unwrap_or(u32::MAX).max(1);
-    for piece in &pieces {
-        if !pause.is_zero() {
+    let paused = pieces.len().saturating_sub(PIECES_AT_ONCE);
+    let pause = plan.delay / u32::try_from(paused).unwrap_or(u32::MAX).max(1);
+    for (at, piece) in pieces.iter().enumerate() {
+        if at >= PIECES_AT_ONCE && !pause.is_zero() {
             tokio::time::sleep(pause).await;
         }
         http::write_event(stream, piece).await?;

@@ -16,7 +16,9 @@ const UNORDERED = new Set([
 
 /** Types and data of the events whose order is fixed. */
 export function normalEvents(events) {
-    return events.filter(({ type }) => !UNORDERED.has(type)).map(({ type, data, ephemeral }) => ({ type, ephemeral, data: normal(data) }));
+    // The hook of the session's start runs beside the first turn's.
+    const ordered = events.filter(({ type, data }) => !UNORDERED.has(type) && data?.hookType !== "sessionStart");
+    return ordered.map(({ type, data, ephemeral }) => ({ type, ephemeral, data: normal(data) }));
 }
 
 const VOLATILE = /(duration|latency|timestamp|time|tokens?|ms|bytes|size|home|cwd|path|url|sha|commit|pid)$/i;
