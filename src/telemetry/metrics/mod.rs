@@ -9,7 +9,7 @@ mod process;
 #[cfg(test)]
 mod reference;
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
 use prometheus::{IntCounter, Registry, TextEncoder};
@@ -34,6 +34,25 @@ pub use self::{
 /// The content type of [`Metrics::gather`].
 pub const TEXT_FORMAT: &str = prometheus::TEXT_FORMAT;
 
+type Named<M> = HashMap<Box<str>, Arc<M>>;
+
+/// The handles that were asked for.
+#[derive(Default)]
+struct Handles {
+    listeners: Named<ListenerMetrics>,
+    pools: Named<PoolMetrics>,
+    backends: HashMap<Box<str>, Named<BackendMetrics>>,
+}
+
+fn known<M>(handles: &mut Named<M>, name: &str, make: impl FnOnce() -> M) -> Arc<M> {
+    if let Some(handle) = handles.get(name) {
+        return handle.clone();
+    }
+    let handle = Arc::new(make());
+    handles.insert(name.into(), handle.clone());
+    handle
+}
+
 type Hook = Arc<dyn Fn(&Metrics) + Send + Sync>;
 
 /// Every metric of the proxy, in a registry of its own, so that two proxies in one process (as in tests) do not meet.
@@ -49,6 +68,7 @@ pub struct Metrics {
     families: Families,
     process: ProcessMetrics,
     methods: Arc<[Box<str>]>,
+    handles: Mutex<Handles>,
     hooks: Mutex<Vec<Hook>>,
     definitions: Vec<Definition>,
     registry: Registry,
@@ -70,6 +90,7 @@ impl Metrics {
             backpressure: BackpressureMetrics::new(&families),
             process,
             methods: methods.iter().map(|name| Box::from(*name)).collect(),
+            handles: Mutex::default(),
             hooks: Mutex::new(Vec::new()),
             definitions,
             families,
@@ -77,19 +98,24 @@ impl Metrics {
         })
     }
 
-    /// The handle of a listener. Make it once and keep it; a second one counts on the same series.
+    /// The handle of a listener. Everybody who asks for a name gets the same one.
     pub fn listener(&self, name: &str) -> Arc<ListenerMetrics> {
-        Arc::new(ListenerMetrics::new(&self.families, name))
+        known(&mut self.handles.lock().listeners, name, || ListenerMetrics::new(&self.families, name))
     }
 
     /// The handle of a pool.
     pub fn pool(&self, name: &str) -> Arc<PoolMetrics> {
-        Arc::new(PoolMetrics::new(&self.families, name, self.methods.clone()))
+        known(&mut self.handles.lock().pools, name, || PoolMetrics::new(&self.families, name, self.methods.clone()))
     }
 
     /// The handle of a backend. The name `none` stands for sessions that are live nowhere.
     pub fn backend(&self, pool: &str, name: &str) -> Arc<BackendMetrics> {
-        Arc::new(BackendMetrics::new(&self.families, pool, name))
+        let mut handles = self.handles.lock();
+        let of_pool = match handles.backends.get_mut(pool) {
+            Some(of_pool) => of_pool,
+            None => handles.backends.entry(pool.into()).or_default(),
+        };
+        known(of_pool, name, || BackendMetrics::new(&self.families, pool, name))
     }
 
     /// Says which config is in use; the hash of the one before goes.
@@ -150,10 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn two_handles_of_one_name_count_together() {
+    fn everybody_gets_the_same_handle() {
         let metrics = Metrics::new(&[]).unwrap();
         metrics.listener("sdk").bytes.get(Way::In).inc_by(5);
         metrics.listener("sdk").bytes.get(Way::In).inc_by(7);
+        assert!(Arc::ptr_eq(&metrics.backend("p", "b"), &metrics.backend("p", "b")));
+        assert!(!Arc::ptr_eq(&metrics.backend("p", "b"), &metrics.backend("q", "b")));
         let text = metrics.gather().unwrap();
         assert_eq!(value(&text, r#"pilotfish_client_bytes_total{direction="in",listener="sdk"}"#), Some(12.0));
     }
