@@ -79,7 +79,7 @@ pub fn parse(text: &str, file_name: &str, env: &dyn Fn(&str) -> Option<String>) 
     let (understood, mistakes) = syntax::survey(text);
     for mistake in &mistakes {
         let spot = Spot { path: String::new(), span: mistake.span.clone() };
-        reader.refuse(&spot, format!("bad TOML: {}", mistake.message), "TOML".to_owned(), None);
+        reader.refuse(&spot, mistake.found.clone(), mistake.expected.clone(), None);
     }
     let understood = understood.unwrap_or_default();
     let (table, _) = DeTable::parse_recoverable(&understood);

@@ -61,7 +61,7 @@ pub(super) struct Reader<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     pub folder: PathBuf,
     file: &'a str,
-    text: &'a str,
+    lines: Lines<'a>,
     places: BTreeMap<String, Place>,
     problems: Vec<Problem>,
     ignore_absence: bool,
@@ -71,7 +71,15 @@ impl<'a> Reader<'a> {
     /// A walk that has seen nothing yet. `file` is only a name: it stands in problems, and relative secret files lie beside it.
     pub fn new(text: &'a str, file: &'a str, env: &'a dyn Fn(&str) -> Option<String>) -> Self {
         let folder = Path::new(file).parent().unwrap_or(Path::new("")).to_owned();
-        Self { env, folder, file, text, places: BTreeMap::new(), problems: Vec::new(), ignore_absence: false }
+        Self {
+            env,
+            folder,
+            file,
+            lines: Lines::new(text),
+            places: BTreeMap::new(),
+            problems: Vec::new(),
+            ignore_absence: false,
+        }
     }
 
     /// Reads `key` of `table`, which stands at `parent`, or falls back.
@@ -174,7 +182,7 @@ impl<'a> Reader<'a> {
     }
 
     fn report(&mut self, severity: Severity, spot: &Spot, found: String, expected: String, hint: Option<String>) {
-        let (line, column) = line_and_column(self.text, spot.span.start);
+        let (line, column) = self.lines.place(spot.span.start);
         let (file, key) = (self.file.to_owned(), spot.path.clone());
         self.problems.push(Problem { file, line, column, severity, key, found, expected, hint });
     }
@@ -193,28 +201,38 @@ fn ancestors(path: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(path), |path| path.rfind(['.', '[']).map(|end| &path[..end]))
 }
 
-/// Line and column, both from 1 and the column in characters, of byte `offset` of `text`.
-pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let mut end = offset.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
+/// Where the lines of a text start: found once, since a file may have as many problems as lines.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        let after_ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { text, starts: std::iter::once(0).chain(after_ends).collect() }
     }
-    let before = &text[..end];
-    let start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+
+    /// Line and column, both from 1 and the column in characters, of byte `offset`.
+    fn place(&self, offset: usize) -> (usize, usize) {
+        let end = self.text.floor_char_boundary(offset);
+        let line = self.starts.partition_point(|start| *start <= end);
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        (line, self.text[start..end].chars().count() + 1)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ancestors, join, line_and_column};
+    use super::{Lines, ancestors, join};
 
     #[test]
     fn places_are_counted_from_one_in_characters() {
-        assert_eq!(line_and_column("", 0), (1, 1));
-        assert_eq!(line_and_column("a\nbc", 3), (2, 2));
-        assert_eq!(line_and_column("é = 1", 3), (1, 3));
-        assert_eq!(line_and_column("é", 1), (1, 1));
-        assert_eq!(line_and_column("a\n", 99), (2, 1));
+        assert_eq!(Lines::new("").place(0), (1, 1));
+        assert_eq!(Lines::new("a\nbc").place(3), (2, 2));
+        assert_eq!(Lines::new("é = 1").place(3), (1, 3));
+        assert_eq!(Lines::new("é").place(1), (1, 1));
+        assert_eq!(Lines::new("a\n").place(99), (2, 1));
     }
 
     #[test]

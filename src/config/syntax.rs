@@ -4,34 +4,48 @@ use std::ops::Range;
 
 use toml::{Spanned, de::DeTable};
 
-/// A mistake in the syntax.
+/// A mistake in the syntax. Its sentences are the parser's, which never hold text of the file, so no secret either.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mistake {
     pub span: Range<usize>,
-    /// The parser's sentence. It never holds text of the file, so no secret either.
-    pub message: String,
+    pub found: String,
+    pub expected: String,
+}
+
+impl Mistake {
+    fn new(error: &toml::de::Error) -> Self {
+        let (found, expected) = error.message().split_once(", expected ").unwrap_or((error.message(), "TOML"));
+        let (found, expected) = (format!("bad TOML, {found}"), expected.to_owned());
+        Self { span: error.span().unwrap_or(0..0), found, expected }
+    }
 }
 
 /// More would be a list of consequences rather than of mistakes.
 const MOST: usize = 20;
 
-/// Parses `text`. After a mistake the lines around it are blanked and the rest is parsed again: the parser's own recovery
-/// drops whole tables. The text that was understood in the end has the same length and lines as the original.
+/// Parses `text`. After a mistake the statement around it is blanked and the rest is parsed again: the parser's own
+/// recovery drops whole tables. What was understood in the end has the same length and lines as the original.
 pub(super) fn survey(text: &str) -> (Option<String>, Vec<Mistake>) {
     let mut rest = text.to_owned();
     let mut mistakes = Vec::new();
     while mistakes.len() < MOST {
-        let Some(mistake) = first_mistake(&rest) else {
+        let found = mistakes_of(&rest);
+        let Some(first) = found.first() else {
             return (Some(rest), mistakes);
         };
-        let lines = spoilt_lines(&rest, mistake.span.start);
-        mistakes.push(mistake);
-        let blank: String = rest[lines.clone()].chars().flat_map(blank).collect();
-        if blank == rest[lines.clone()] {
+        let spoilt = statement(&rest, first.span.start);
+        let told = found
+            .into_iter()
+            .enumerate()
+            .filter(|(index, mistake)| *index == 0 || spoilt.contains(&mistake.span.start));
+        mistakes.extend(told.map(|(_, mistake)| mistake));
+        let blanked: String = rest[spoilt.clone()].chars().flat_map(blank).collect();
+        if blanked == rest[spoilt.clone()] {
             break;
         }
-        rest.replace_range(lines, &blank);
+        rest.replace_range(spoilt, &blanked);
     }
+    mistakes.truncate(MOST);
     (None, mistakes)
 }
 
@@ -41,28 +55,47 @@ fn blank(c: char) -> impl Iterator<Item = char> {
     std::iter::repeat_n(with, count)
 }
 
-fn first_mistake(text: &str) -> Option<Mistake> {
+/// In the order of the text, one for each line: further ones are mostly consequences.
+fn mistakes_of(text: &str) -> Vec<Mistake> {
     let (_, errors): (Spanned<DeTable<'_>>, _) = DeTable::parse_recoverable(text);
-    let mistakes =
-        errors.iter().map(|error| Mistake { span: error.span().unwrap_or(0..0), message: error.message().to_owned() });
-    mistakes.min_by_key(|mistake| mistake.span.start)
+    let mut mistakes: Vec<Mistake> = errors.iter().map(Mistake::new).collect();
+    mistakes.sort_by_key(|mistake| mistake.span.start);
+    mistakes.dedup_by_key(|mistake| line_start(text, mistake.span.start));
+    mistakes
 }
 
-/// The line of `offset`; for the header of a table, its keys as well, which would land in the table before it.
-fn spoilt_lines(text: &str, offset: usize) -> Range<usize> {
-    let mut offset = offset.min(text.len());
-    while !text.is_char_boundary(offset) {
-        offset -= 1;
+/// The lines of the statement at `offset`; for the header of a table its keys as well, which would land in the table
+/// before it.
+fn statement(text: &str, offset: usize) -> Range<usize> {
+    let mut start = line_start(text, offset);
+    while start > 0 && !opens(&text[start..]) {
+        start = line_start(text, start - 1);
     }
-    let start = text[..offset].rfind('\n').map_or(0, |at| at + 1);
-    let line_end = |from: usize| text[from..].find('\n').map_or(text.len(), |at| from + at + 1);
-    let mut end = line_end(start);
-    if text[start..end].trim_start().starts_with('[') {
-        while end < text.len() && !text[end..].trim_start_matches([' ', '\t']).starts_with('[') {
-            end = line_end(end);
-        }
+    let header = is_header(&text[start..]);
+    let mut end = line_end(text, start);
+    while end < text.len() && !(if header { is_header(&text[end..]) } else { opens(&text[end..]) }) {
+        end = line_end(text, end);
     }
     start..end
+}
+
+fn line_start(text: &str, offset: usize) -> usize {
+    text[..text.floor_char_boundary(offset)].rfind('\n').map_or(0, |at| at + 1)
+}
+
+fn line_end(text: &str, start: usize) -> usize {
+    text[start..].find('\n').map_or(text.len(), |at| start + at + 1)
+}
+
+/// Whether the line looks like the first one of a statement: the other lines of an array start with a bracket, a quote
+/// or a comma.
+fn opens(line: &str) -> bool {
+    let first = line.trim_start_matches([' ', '\t']).chars().next();
+    is_header(line) || first.is_some_and(|c| c.is_alphabetic() || matches!(c, '_' | '-' | '='))
+}
+
+fn is_header(line: &str) -> bool {
+    line.trim_start_matches([' ', '\t']).starts_with('[')
 }
 
 #[cfg(test)]
@@ -82,6 +115,12 @@ mod tests {
         );
         assert_eq!(lines_of_mistakes("a = 1\na = 2\n[t]\n[t]\nb = 1\n"), [2, 4]);
         assert!(lines_of_mistakes("a = 1\n").is_empty());
+    }
+
+    #[test]
+    fn a_mistake_in_an_array_of_many_lines_spoils_no_other_table() {
+        let text = "a = [\n  { b = 1 c = 2 },\n  { b = 1 },\n]\n[t]\nd = 1\n[u]\nf = x\n";
+        assert_eq!(lines_of_mistakes(text), [2, 8]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
         }
         members(reader, &path, pool);
         backends(reader, &path, pool);
-        storage(reader, &path, pool);
+        storage(reader, &path, pool, &users(file, name));
         health(reader, &format!("{path}.health"), &pool.health);
         use_of(file, reader, name, pool);
     }
@@ -38,6 +38,10 @@ fn members(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
 }
 
 fn backends(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
+    if !pool.backends.is_empty() && pool.backends.iter().all(|backend| backend.drain) {
+        let key = format!("{path}.backends");
+        reader.warn(&key, "only backends that start in drain", "one that takes sessions", None);
+    }
     for (index, backend) in pool.backends.iter().enumerate() {
         let before = &pool.backends[..index];
         let name = format!("{path}.backends[{index}].name");
@@ -56,10 +60,11 @@ fn backends(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
 }
 
 /// "shared" for local disks loses sessions when the pool changes, "local" for a shared one makes needless searches:
-/// nothing that we should guess.
-fn storage(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
+/// nothing that we should guess. A pool that only moves bytes has no sessions to lose.
+fn storage(reader: &mut Reader<'_>, path: &str, pool: &Pool, users: &[Mode]) {
     let key = format!("{path}.storage");
-    if pool.storage.is_none() && reader.is_sound(&key) && pool.backends.len() > 1 {
+    let matters = pool.backends.len() > 1 && (users.is_empty() || users.contains(&Mode::Session));
+    if pool.storage.is_none() && matters && reader.is_sound(&key) {
         let hint = "\"shared\" if they have one COPILOT_HOME, \"local\" if each has its own".to_owned();
         reader.error(&key, "nothing", "\"shared\" or \"local\" for more than one backend", Some(hint));
     }
@@ -82,8 +87,13 @@ fn health(reader: &mut Reader<'_>, path: &str, health: &Health) {
     }
 }
 
+/// The modes of the listeners that use the pool.
+fn users(file: &File, pool: &str) -> Vec<Mode> {
+    listeners(file).filter(|(_, listener)| listener.pool == pool).map(|(_, listener)| listener.mode).collect()
+}
+
 fn use_of(file: &File, reader: &mut Reader<'_>, name: &str, pool: &Pool) {
-    let users: Vec<Mode> = listeners(file).filter(|(_, l)| l.pool == name).map(|(_, l)| l.mode).collect();
+    let users = users(file, name);
     let path = pool_path(name);
     let unsure = listeners(file).any(|(listener, _)| !reader.is_sound(&format!("{listener}.pool")));
     if users.is_empty() && !unsure && reader.is_sound("listener") {

@@ -11,6 +11,10 @@ use crate::config::{
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+fn is_level(word: &str) -> bool {
+    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+}
+
 /// A level, or directives such as `info,pilotfish::health=debug`.
 pub(in crate::config) fn log_filter() -> LogFilter {
     LogFilter
@@ -27,10 +31,9 @@ impl Kind for LogFilter {
 
     fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<String> {
         let text = value.as_str().unwrap_or_default();
-        // A lone word that is no level would be taken for a module at full verbosity: most likely it is a slip.
-        let slip = text.split(',').map(str::trim).filter(|part| !LEVELS.contains(&part.to_ascii_lowercase().as_str()));
-        let slip = slip.filter_map(|part| nearest(part.rsplit('=').next().unwrap_or(part), LEVELS)).next();
-        let slip = slip.filter(|level| !text.split([',', '=']).any(|part| part.trim().eq_ignore_ascii_case(level)));
+        // A lone word that is no level would be taken for a module at full verbosity: near a level it is a slip.
+        let levels = text.split(',').map(|part| part.rsplit('=').next().unwrap_or(part).trim());
+        let slip = levels.filter(|word| !is_level(word)).find_map(|word| nearest(word, LEVELS));
         let right = !text.trim().is_empty() && slip.is_none() && EnvFilter::builder().parse(text).is_ok();
         let hint = slip.map(|level| format!("did you mean `{level}`?"));
         right.then(|| text.to_owned()).or_else(|| self.refuse(reader, spot, value, hint))

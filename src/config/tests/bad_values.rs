@@ -46,6 +46,7 @@ const CASES: &[Case] = &[
         problems: &[(2, "log.level", &["found \"inof\"", "did you mean `info`?"])],
     },
     Case { text: "[log]\nlevel = \"info,a=b=c\"\n", problems: &[(2, "log.level", &["directives"])] },
+    Case { text: "[log]\nlevel = \"debug,hyper=wran\"\n", problems: &[(2, "log.level", &["did you mean `warn`?"])] },
     Case { text: "[log]\nlevel = true\n", problems: &[(2, "log.level", &["boolean true"])] },
     Case {
         text: "[shutdown]\ndrain_timeout = \"5 parsecs\"\n",

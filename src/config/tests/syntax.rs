@@ -6,9 +6,9 @@ const CASES: &[Case] = &[
     Case {
         text: "[[listener]]\nname = sdk\nbind = \"x\"\npool = \"p\n[pool.p]\npolicy = \"round\"\nbackends = [ 5 ]\n",
         problems: &[
-            (2, "", &["bad TOML: string values must be quoted"]),
+            (2, "", &["bad TOML, string values must be quoted"]),
             (3, "listener[0].bind", &["\"x\""]),
-            (4, "", &["bad TOML: invalid basic string"]),
+            (4, "", &["bad TOML, invalid basic string"]),
             (6, "pool.p.policy", &["\"round\""]),
             (7, "pool.p.backends[0]", &["integer 5"]),
         ],
@@ -23,7 +23,7 @@ const CASES: &[Case] = &[
     },
     Case { text: "= 1\n", problems: &[(1, "", &["bad TOML"])] },
     Case { text: "{ \"listener\": [] }\n", problems: &[(1, "", &["bad TOML"])] },
-    Case { text: "a = \"\\q\"\n", problems: &[(1, "", &["bad TOML: missing escaped value"])] },
+    Case { text: "a = \"\\q\"\n", problems: &[(1, "", &["bad TOML, missing escaped value"])] },
 ];
 
 #[test]

@@ -28,9 +28,10 @@ const CASES: &[Case] = &[
         problems: &[(3, "pool.ok.health.timeout", &["1.5s, longer than the interval of 1s"])],
     },
     Case {
-        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\npool = \"x\"\nmode = \"connection\"\n[pool.x]\nhash_key = \"session\"\nstorage = \"shared\"\nbackends = [ { name = \"a\", address = \"h:1\" }, { name = \"b\", address = \"h:1\" } ]\n",
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\npool = \"x\"\nmode = \"connection\"\n[pool.x]\nhash_key = \"session\"\nbackends = [ { name = \"a\", address = \"h:1\", drain = true },\n { name = \"b\", address = \"h:1\", drain = true } ]\n",
         problems: &[
             (7, "pool.x.hash_key", &["\"client-address\""]),
+            (8, "pool.x.backends", &["start in drain"]),
             (9, "pool.x.backends[1].address", &["address of backends[0]", "count twice"]),
         ],
     },
