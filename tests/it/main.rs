@@ -1,1 +1,3 @@
 //! The one integration binary: every scenario is a module of it.
+
+mod config;
