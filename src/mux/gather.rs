@@ -134,7 +134,10 @@ fn result_of(body: &[u8]) -> Option<&str> {
 }
 
 fn with_id(body: &[u8], id: &RequestId) -> Vec<u8> {
-    use crate::wire::{edit::replace, glance::{Glance, glance}};
+    use crate::wire::{
+        edit::replace,
+        glance::{Glance, glance},
+    };
     match glance(body, true) {
         Some(Glance::Answer { id: span, .. }) => {
             let mut json = Vec::new();
@@ -218,7 +221,10 @@ mod tests {
     fn gather(merge: Merge, results: &[&str], missing: usize) -> serde_json::Value {
         let mut gather = Gather::new(RequestId::Number(9), merge, results.len() + missing);
         for (index, result) in results.iter().enumerate() {
-            gather.answered(format!(r#"{{"jsonrpc":"2.0","id":"pilotfish-{index}","result":{result}}}"#).as_bytes(), true);
+            gather.answered(
+                format!(r#"{{"jsonrpc":"2.0","id":"pilotfish-{index}","result":{result}}}"#).as_bytes(),
+                true,
+            );
         }
         (0..missing).for_each(|_| gather.missed());
         assert!(gather.is_complete());
@@ -231,7 +237,8 @@ mod tests {
     #[test]
     fn sessions_newest_first_without_doubles() {
         let all = gather(Merge::Sessions, &[A, B], 0);
-        let ids: Vec<_> = all["result"]["sessions"].as_array().unwrap().iter().map(|s| s["sessionId"].as_str().unwrap()).collect();
+        let ids: Vec<_> =
+            all["result"]["sessions"].as_array().unwrap().iter().map(|s| s["sessionId"].as_str().unwrap()).collect();
         assert_eq!(ids, ["a", "b", "c"]);
         assert_eq!(all["id"], 9);
         assert!(all["result"].get("incomplete").is_none());
@@ -243,9 +250,19 @@ mod tests {
     fn the_other_merges() {
         assert_eq!(gather(Merge::Found, &["{}", r#"{"sessionId":"z"}"#], 0)["result"]["sessionId"], "z");
         assert_eq!(gather(Merge::Found, &["{}"], 0)["result"], serde_json::json!({}));
-        assert_eq!(gather(Merge::Sizes, &[r#"{"sizes":{"a":1}}"#, r#"{"sizes":{"a":5,"b":2}}"#], 0)["result"]["sizes"], serde_json::json!({"a":5,"b":2}));
-        assert_eq!(gather(Merge::Ids, &[r#"{"sessionIds":["a"]}"#, r#"{"sessionIds":["a","b"]}"#], 0)["result"]["sessionIds"], serde_json::json!(["a","b"]));
-        assert_eq!(gather(Merge::Entries, &[r#"[{"sessionId":"a"}]"#, r#"[{"sessionId":"a","clientName":"x"}]"#], 0)["result"][0]["clientName"], "x");
+        assert_eq!(
+            gather(Merge::Sizes, &[r#"{"sizes":{"a":1}}"#, r#"{"sizes":{"a":5,"b":2}}"#], 0)["result"]["sizes"],
+            serde_json::json!({"a":5,"b":2})
+        );
+        assert_eq!(
+            gather(Merge::Ids, &[r#"{"sessionIds":["a"]}"#, r#"{"sessionIds":["a","b"]}"#], 0)["result"]["sessionIds"],
+            serde_json::json!(["a", "b"])
+        );
+        assert_eq!(
+            gather(Merge::Entries, &[r#"[{"sessionId":"a"}]"#, r#"[{"sessionId":"a","clientName":"x"}]"#], 0)["result"]
+                [0]["clientName"],
+            "x"
+        );
     }
 
     #[test]
@@ -260,12 +277,19 @@ mod tests {
     fn lone_surrogates_pass() {
         let odd = br#"{"sessions":[{"sessionId":"a","summary":"\ud83d"}]}"#;
         let mut gather = Gather::new(RequestId::Number(1), Merge::Sessions, 1);
-        gather.answered(format!(r#"{{"jsonrpc":"2.0","id":"pilotfish-1","result":{}}}"#, std::str::from_utf8(odd).unwrap()).as_bytes(), true);
+        gather.answered(
+            format!(r#"{{"jsonrpc":"2.0","id":"pilotfish-1","result":{}}}"#, std::str::from_utf8(odd).unwrap())
+                .as_bytes(),
+            true,
+        );
         assert!(String::from_utf8(gather.finish().unwrap()).unwrap().contains(r"\ud83d"));
     }
 
     #[test]
     fn a_made_session_is_read_from_its_answer() {
-        assert_eq!(session_id_of(br#"{"jsonrpc":"2.0","id":1,"result":{"status":"created","sessionId":"n"}}"#), Some("n".into()));
+        assert_eq!(
+            session_id_of(br#"{"jsonrpc":"2.0","id":1,"result":{"status":"created","sessionId":"n"}}"#),
+            Some("n".into())
+        );
     }
 }

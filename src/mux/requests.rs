@@ -97,7 +97,11 @@ impl<T> OwnRequests<T> {
 
     /// Numbers and requests for which `wanted` holds.
     pub fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Vec<(RequestId, &T)> {
-        self.open.iter().filter(|(_, request)| wanted(request)).map(|(number, request)| (RequestId::own(*number), request)).collect()
+        self.open
+            .iter()
+            .filter(|(_, request)| wanted(request))
+            .map(|(number, request)| (RequestId::own(*number), request))
+            .collect()
     }
 
     /// Whether none is open.

@@ -120,7 +120,10 @@ mod tests {
         assert!(!turn.begin(at(5)), "the turn_start event of the same turn");
         assert_eq!(turn.delta(at(30)), Some(Duration::from_millis(30)));
         assert_eq!(turn.delta(at(40)), None);
-        assert_eq!(turn.end(TurnEnd::Idle, at(50)), Some(Ended { end: TurnEnd::Idle, took: Duration::from_millis(50) }));
+        assert_eq!(
+            turn.end(TurnEnd::Idle, at(50)),
+            Some(Ended { end: TurnEnd::Idle, took: Duration::from_millis(50) })
+        );
         assert_eq!(turn.end(TurnEnd::Idle, at(60)), None);
     }
 
