@@ -1,4 +1,4 @@
-//! `pilotfish guard`. Owned by the integrator: this file is a stand-in that has only the arguments.
+//! `pilotfish guard` (hidden): the process between us and a supervised CLI.
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -13,8 +13,7 @@ pub struct GuardArgs {
     pub rest: Vec<OsString>,
 }
 
-/// Says that there is nothing yet.
-pub fn run(_: GuardArgs) -> ExitCode {
-    eprintln!("pilotfish guard: not built yet");
-    ExitCode::FAILURE
+/// Runs the command under guard: see [`crate::supervise::guard`].
+pub fn run(args: GuardArgs) -> ExitCode {
+    crate::supervise::guard::run(args.rest)
 }

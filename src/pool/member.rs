@@ -73,6 +73,7 @@ pub struct Member {
     pub last_check: ArcSwapOption<LastCheck>,
     seed: u64,
     address: ArcSwapOption<SocketAddr>,
+    incarnation: AtomicU64,
     verdict: AtomicU8,
     verdicts: watch::Sender<Verdict>,
     recovered: ArcSwapOption<Instant>,
@@ -95,6 +96,7 @@ impl Member {
             identity: ArcSwapOption::empty(),
             last_check: ArcSwapOption::empty(),
             address: ArcSwapOption::new(address.map(Arc::new)),
+            incarnation: AtomicU64::new(0),
             verdict: AtomicU8::new(Verdict::Unknown as u8),
             verdicts: watch::Sender::new(Verdict::Unknown),
             recovered: ArcSwapOption::empty(),
@@ -110,6 +112,13 @@ impl Member {
     /// Sets the address that later links dial. Links that are open stay where they are.
     pub fn set_address(&self, address: Option<SocketAddr>) {
         self.address.store(address.map(Arc::new));
+        self.incarnation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Grows with every [`Member::set_address`]: what was learned of an earlier one says nothing of this one, even if a
+    /// new process happens to have the old port.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
     }
 
     /// What health says now.

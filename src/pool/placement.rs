@@ -153,8 +153,10 @@ impl Pool {
         self.panics_over(&self.members.load())
     }
 
+    /// One that cannot be dialled could not be placed on in a panic either, so it does not count.
     fn panics_over(&self, members: &[Arc<Member>]) -> bool {
-        let states = members.iter().map(|member| (member.verdict(), member.is_draining()));
+        let dialled = members.iter().filter(|member| member.address().is_some());
+        let states = dialled.map(|member| (member.verdict(), member.is_draining()));
         health::panicking(states, self.settings.panic_threshold)
     }
 
@@ -247,7 +249,9 @@ mod tests {
     #[test]
     fn all_looking_bad_is_not_believed() {
         let pool = pool(Policy::ConsistentHash, &["a", "b"]);
-        pool.members().iter().for_each(|member| drop(member.set_verdict(Verdict::Down)));
+        pool.members().iter().for_each(|member| {
+            member.set_verdict(Verdict::Down);
+        });
         assert!(pool.is_panicking());
         assert!(place(&pool, 1).is_some());
         pool.members().iter().for_each(|member| member.set_address(None));
