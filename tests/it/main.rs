@@ -1,3 +1,5 @@
 //! The one integration binary: every scenario is a module of it.
 
 mod config;
+mod connection;
+mod metrics;

@@ -16,7 +16,7 @@ use super::pipe::Pipe;
 use crate::telemetry::{BackpressureMetrics, Held, Towards};
 
 /// Read at most this much at once, into a buffer of the worker thread.
-const SCRATCH: usize = 256 << 10;
+const SCRATCH: usize = 512 << 10;
 
 /// A read shorter than this may be a header alone: the SDK writes a frame's header and body apart and, without
 /// TCP_NODELAY on its side, holds the body back until the header is acknowledged (40 ms). An acknowledgement at once
