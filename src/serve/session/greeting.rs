@@ -134,7 +134,7 @@ impl Client {
     /// The link cannot be made: what waited for it is placed again elsewhere, for nothing of it was sent.
     pub(super) fn fail_link(&mut self, id: LinkId, out: &mut Output) {
         let Some(link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };
-        link.member.suspect.notify_one();
+        self.suspect(&link);
         self.avoid.push((link.member.name.clone(), self.now));
         if self.general == Some(id) {
             self.general = None;
