@@ -50,7 +50,7 @@ fn call(body: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 
 /// An answer of 128 bytes, header included, for an id of 7 digits.
 fn small(id: &[u8], out: &mut Out) {
-    const REST: &[u8] = br#","result":{"messageId":"fb4bd045-6ee2-473c-aae2-fa42c79763a4-0000000000000"}}"#;
+    const REST: &[u8] = br#","result":{"messageId":"fb4bd045-6ee2-473c-aae2-fa42c79763a4-000000000000"}}"#;
     let own = out.own();
     let length = START.len() + id.len() + REST.len();
     let digits = [b'0' + (length / 100) as u8, b'0' + (length / 10 % 10) as u8, b'0' + (length % 10) as u8];
