@@ -19,20 +19,20 @@ pub fn markdown(table: &Table, args: &Args) -> String {
     text.push_str("| workload | figure | direct | HAProxy tcp | pilotfish session | / HAProxy | owed | pilotfish connection | / HAProxy | owed |\n");
     text.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | --- |\n");
     for row in &table.rows {
-        let [direct, haproxy, session, connection] = row.medians;
+        let figure = |kind| figure(row.median(kind));
         writeln!(
             text,
             "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} |",
             row.workload,
             row.metric.name,
             row.metric.unit,
-            figure(direct),
-            figure(haproxy),
-            figure(session),
-            ratio(session, haproxy),
+            figure(Kind::Direct),
+            figure(Kind::HaProxy),
+            figure(Kind::Session),
+            ratio(row.ratio(Kind::Session, Kind::HaProxy)),
             owed(row, Kind::Session),
-            figure(connection),
-            ratio(connection, haproxy),
+            figure(Kind::Connection),
+            ratio(row.ratio(Kind::Connection, Kind::HaProxy)),
             owed(row, Kind::Connection),
         )
         .ok();
@@ -64,23 +64,20 @@ fn figure(value: f64) -> String {
     }
 }
 
-fn ratio(value: f64, of: f64) -> String {
-    if (value / of).is_finite() { format!("{:.2}", value / of) } else { "-".into() }
+fn ratio(value: f64) -> String {
+    if value.is_finite() { format!("{value:.2}") } else { "-".into() }
 }
 
 /// The bound and whether it is kept.
 fn owed(row: &Row, kind: Kind) -> String {
-    let [direct, haproxy, session, connection] = row.medians;
-    let (target, value) = match kind {
-        Kind::Session => (row.metric.session, session),
-        _ => (row.metric.connection, connection),
-    };
-    let (bound, kept) = match target {
+    let target = if kind == Kind::Session { row.metric.session } else { row.metric.connection };
+    let of = |other| row.ratio(kind, other);
+    let (bound, value, kept) = match target {
         Target::None => return String::new(),
-        Target::AtMost(times) => (format!("≤ {times}"), value <= times * haproxy),
-        Target::AtLeast(times) => (format!("≥ {times}"), value >= times * haproxy),
-        Target::Absolute(most) => (format!("≤ {most} {}", row.metric.unit), value <= most),
-        Target::OfDirect(part) => (format!("≤ {part} x direct"), value <= part * direct),
+        Target::AtMost(times) => (format!("≤ {times}"), of(Kind::HaProxy), of(Kind::HaProxy) <= times),
+        Target::AtLeast(times) => (format!("≥ {times}"), of(Kind::HaProxy), of(Kind::HaProxy) >= times),
+        Target::Absolute(most) => (format!("≤ {most} {}", row.metric.unit), row.median(kind), row.median(kind) <= most),
+        Target::OfDirect(part) => (format!("≤ {part} x direct"), of(Kind::Direct), of(Kind::Direct) <= part),
     };
     match (value.is_nan(), kept) {
         (true, _) => format!("{bound} (not run)"),

@@ -8,10 +8,11 @@ mod tidy;
 
 use std::{fs, path::Path, process::Command};
 
-/// One source file: its path below `src`, with `/`, and its text.
+/// One source file: its path below `src`, with `/`, its text, and whether it is compiled for tests only.
 struct Source {
     path: String,
     text: String,
+    test: bool,
 }
 
 /// All of `src`.
@@ -20,7 +21,24 @@ fn sources() -> Vec<Source> {
     let mut found = Vec::new();
     collect(&root, &root, &mut found);
     assert!(found.len() > 10, "only {} files below {}", found.len(), root.display());
+    mark_tests(&mut found);
     found
+}
+
+/// Marks the files of modules that are declared under `#[cfg(test)]`, and the files below those.
+fn mark_tests(sources: &mut [Source]) {
+    let below = |source: &Source| {
+        let folder = source.path.trim_end_matches(".rs").trim_end_matches("/mod").to_owned();
+        lexer::test_modules(&lexer::tokens(&source.text)).into_iter().map(move |name| format!("{folder}/{name}"))
+    };
+    let modules: Vec<_> = sources.iter().flat_map(below).collect();
+    for source in sources {
+        let belongs = |module: &String| {
+            let rest = source.path.strip_prefix(module.as_str());
+            rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+        };
+        source.test = modules.iter().any(belongs);
+    }
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
@@ -30,7 +48,8 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
             collect(root, &path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let below = path.strip_prefix(root).expect("below src").to_string_lossy().into_owned();
-            found.push(Source { path: below, text: fs::read_to_string(&path).expect("UTF-8 sources") });
+            let text = fs::read_to_string(&path).expect("UTF-8 sources");
+            found.push(Source { path: below, text, test: false });
         }
     }
 }
@@ -81,4 +100,20 @@ fn the_top_level_is_as_agreed() {
     assert!(files.contains("Cargo.toml\0"), "git ls-files says: {}", String::from_utf8_lossy(&output.stderr));
     let strange = tidy::strange_entries(files.split('\0'));
     assert!(strange.is_empty(), "not in the agreed list: {strange:?}");
+}
+
+#[test]
+fn files_of_test_modules_are_marked() {
+    let source = |path: &str, text: &str| Source { path: path.into(), text: text.into(), test: false };
+    let mut all = [
+        source("wire/mod.rs", "mod frame; #[cfg(test)] mod table;"),
+        source("wire/frame.rs", "#[cfg(test)] mod cases;"),
+        source("wire/table.rs", ""),
+        source("wire/table/row.rs", ""),
+        source("wire/frame/cases.rs", ""),
+        source("wire/cases.rs", ""),
+    ];
+    mark_tests(&mut all);
+    let marked: Vec<_> = all.iter().map(|source| source.test).collect();
+    assert_eq!(marked, [false, false, true, true, true, false]);
 }

@@ -27,7 +27,7 @@ pub fn workloads() -> [Workload; 2] {
                 Metric { name: "calls", unit: "/s", session: Target::None, connection: Target::None },
                 Metric { name: "CPU per million", unit: "s", session: Target::AtMost(3.0), connection: Target::None },
             ],
-            run: |context| run(context, Load { clients: 4, sessions: 16, depth: 16 }),
+            run: |context| run(context, Load { clients: 16, sessions: 16, depth: 1 }),
         },
     ]
 }

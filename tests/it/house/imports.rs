@@ -142,7 +142,7 @@ impl Modules {
 
 #[cfg(test)]
 fn broken(path: &str, text: &str) -> Vec<String> {
-    direction(&Source { path: path.into(), text: text.into() })
+    direction(&Source { path: path.into(), text: text.into(), test: false })
 }
 
 #[test]

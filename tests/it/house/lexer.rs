@@ -32,6 +32,19 @@ pub fn without_tests(all: &[Token]) -> Vec<Token> {
     kept
 }
 
+/// The modules that are declared, without a body, under `#[cfg(test)]`.
+pub fn test_modules(all: &[Token]) -> Vec<String> {
+    let mut found = Vec::new();
+    for at in 0..all.len() {
+        let Some(length) = test_attribute(&all[at..]) else { continue };
+        let item = all[at + length..item_end(all, at + length)].iter().map(|token| token.text.as_str());
+        if let [.., "mod", name, ";"] = item.collect::<Vec<_>>()[..] {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
 /// How many tokens the attribute takes, if it marks test code.
 fn test_attribute(rest: &[Token]) -> Option<usize> {
     let is = |at: usize, text: &str| rest.get(at).is_some_and(|token| token.text == text);
