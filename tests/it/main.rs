@@ -2,4 +2,9 @@
 
 mod config;
 mod connection;
+mod deadline;
+mod fake_cli;
+mod house;
 mod metrics;
+mod process;
+mod rpc_client;
