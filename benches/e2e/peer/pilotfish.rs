@@ -1,0 +1,80 @@
+//! The release binary with one worker thread.
+
+use std::{
+    fmt::Write as _,
+    fs, io,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::Stdio,
+    sync::mpsc,
+    thread,
+};
+
+use super::{Kind, Peer, folder, pinned};
+use crate::client::PATIENCE;
+
+pub fn start(kind: Kind, backends: &[SocketAddr], binary: &Path) -> io::Result<Peer> {
+    let mode = if kind == Kind::Session { "session" } else { "connection" };
+    let folder = folder(mode)?;
+    let file = folder.join("pilotfish.toml");
+    fs::write(&file, config(mode, backends))?;
+    let mut child = pinned(binary)
+        .args(["run", "--config"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let stdout = child.stdout.take();
+    let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut peer = Peer { addr: unknown, child: Some(child), folder: Some(folder) };
+    let (found, addr) = mpsc::sync_channel(1);
+    thread::spawn(move || {
+        let lines = stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));
+        for line in lines {
+            if let Some(addr) = listening(&line) {
+                found.try_send(addr).ok();
+            }
+        }
+    });
+    peer.addr =
+        addr.recv_timeout(PATIENCE).map_err(|_| io::Error::other(format!("pilotfish ({mode}) does not listen")))?;
+    Ok(peer)
+}
+
+/// The address in `listening name=bench mode=MODE addr=IP:PORT`.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let fields = line.strip_prefix("listening name=bench ")?;
+    fields.split(' ').find_map(|field| field.strip_prefix("addr="))?.parse().ok()
+}
+
+fn config(mode: &str, backends: &[SocketAddr]) -> String {
+    let mut list = String::new();
+    for (at, backend) in backends.iter().enumerate() {
+        write!(list, r#"{{ name = "cli-{at}", address = "{backend}" }}, "#).ok();
+    }
+    let policy = if mode == "session" { "consistent-hash" } else { "round-robin" };
+    format!(
+        r#"
+[runtime]
+worker_threads = 1
+[admin]
+bind = "127.0.0.1:0"
+[[listener]]
+name = "bench"
+bind = "127.0.0.1:0"
+mode = "{mode}"
+pool = "bench"
+[pool.bench]
+policy = "{policy}"
+storage = "shared"
+backends = [ {list}]
+[pool.bench.health]
+interval = "5s"
+timeout = "2s"
+rise = 1
+fall = 3
+"#
+    )
+}

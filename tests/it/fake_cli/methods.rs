@@ -1,0 +1,308 @@
+//! What the real CLI does with each method, as far as a proxy can tell.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    conn::Conn,
+    live::{Live, State},
+    outbox::{Close, Out},
+    record::Frame,
+    script::Act,
+    server::Inner,
+    shapes,
+    storage::{self, Kept},
+    turn,
+};
+
+type Answer = Result<String, (i64, String)>;
+
+/// Takes a frame: records it, then acts as scripted or as usual.
+pub fn receive(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: Frame) {
+    let act = {
+        let mut state = inner.state();
+        state.frames.push(frame.clone());
+        take_rule(&mut state, frame.method())
+    };
+    inner.changed.send_replace(());
+    match act {
+        Some(act) => perform(inner, conn, frame, act),
+        None => usual(inner, conn, &frame),
+    }
+}
+
+fn take_rule(state: &mut State, method: &str) -> Option<Act> {
+    let at =
+        state.rules.iter().rposition(|rule| rule.method == method || (rule.method == "*" && !method.is_empty()))?;
+    state.rules[at].left -= 1;
+    let act = state.rules[at].act.clone();
+    if state.rules[at].left == 0 {
+        state.rules.remove(at);
+    }
+    Some(act)
+}
+
+fn perform(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: Frame, act: Act) {
+    match act {
+        Act::Delay(_) | Act::Hold(_) => {
+            let (inner, conn) = (inner.clone(), conn.clone());
+            tokio::spawn(async move {
+                match act {
+                    Act::Delay(time) => tokio::time::sleep(time).await,
+                    Act::Hold(gate) => gate.pass().await,
+                    _ => {}
+                }
+                usual(&inner, &conn, &frame);
+            });
+        }
+        Act::Reverse(count) => reverse(inner, conn, frame, count),
+        Act::Fail { code, message } => reply(conn, &frame, Err((code, message))),
+        Act::Answer(result) => reply(conn, &frame, Ok(result)),
+        Act::Ignore => {}
+        Act::Raw(bytes) => conn.out.push(Out::Bytes(bytes.into())),
+        Act::End(how) => conn.out.push(Out::End(how)),
+        Act::Die(how) => inner.die(how),
+    }
+}
+
+fn reverse(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: Frame, count: usize) {
+    let batch = {
+        let mut state = inner.state();
+        state.reversed.push((conn.clone(), frame));
+        if state.reversed.len() < count { Vec::new() } else { std::mem::take(&mut state.reversed) }
+    };
+    batch.iter().rev().for_each(|(conn, frame)| usual(inner, conn, frame));
+}
+
+fn usual(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
+    if frame.method().is_empty() {
+        return answered(inner, conn, frame);
+    }
+    if frame.id().is_none() {
+        return; // A notification: the real one ignores those that it does not know, and none needs an answer.
+    }
+    match frame.method() {
+        "connect" => reply(conn, frame, connect(inner, conn, frame)),
+        _ if inner.options.token.is_some() && !conn.connected.load(Ordering::Relaxed) => {
+            reply(conn, frame, Err((-32001, "AUTHENTICATION_REQUIRED".into())));
+        }
+        "ping" => reply(conn, frame, ping(inner, frame)),
+        "runtime.shutdown" => {
+            reply(conn, frame, Ok("null".into()));
+            conn.out.push(Out::End(Close::Fin));
+            inner.state().conns.values().for_each(|conn| conn.out.push(Out::End(Close::Fin)));
+        }
+        _ => sessions(inner, conn, frame),
+    }
+}
+
+/// An answer to a request of ours, or a body that is nothing at all.
+fn answered(inner: &Inner, conn: &Conn, frame: &Frame) {
+    let id = frame.value["id"].as_u64();
+    let waiting = id.and_then(|id| inner.state().asked.remove(&(conn.id, id)));
+    match waiting {
+        Some(waiting) => drop(waiting.send(frame.value.clone())),
+        None if frame.value == Value::Null => {
+            conn.out.push(Out::Bytes(shapes::failure("null", -32700, "expected value at line 1 column 1")));
+        }
+        None if frame.value.get("result").is_none() && frame.value.get("error").is_none() => {
+            let why = "not a recognizable JSON-RPC request, notification, or response";
+            conn.out.push(Out::Bytes(shapes::failure("null", -32600, why)));
+        }
+        None => {} // A stray answer is ignored.
+    }
+}
+
+fn connect(inner: &Inner, conn: &Conn, frame: &Frame) -> Answer {
+    if let Some(token) = &inner.options.token
+        && frame.params()["token"] != token.as_str()
+    {
+        return Err((-32002, "AUTHENTICATION_FAILED".into()));
+    }
+    conn.connected.store(true, Ordering::Relaxed);
+    let version = inner.options.protocol_version.unwrap_or(3);
+    Ok(format!(r#"{{"ok":true,"protocolVersion":{version},"version":"1.0.102","taskKinds":["agent","shell"]}}"#))
+}
+
+fn ping(inner: &Inner, frame: &Frame) -> Answer {
+    let text = frame.params()["message"].as_str().map_or("pong".into(), |message| format!("pong: {message}"));
+    let version = inner.options.protocol_version.unwrap_or(3);
+    let (text, time) = (shapes::quote(&text), shapes::stamp());
+    Ok(format!(r#"{{"message":{text},"timestamp":"{time}","protocolVersion":{version}}}"#))
+}
+
+fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
+    let mut state = inner.state();
+    let (method, session) = (frame.method(), frame.session().to_owned());
+    let live = state.live.contains_key(&session);
+    match method {
+        "session.create" => create(&mut state, conn, frame),
+        "session.resume" => resume(&mut state, conn, frame),
+        "session.list" | "sessions.list" => {
+            let list = state.storage.list();
+            reply(conn, frame, Ok(format!(r#"{{"sessions":{list}}}"#)));
+        }
+        "session.getLastId" => {
+            let id =
+                state.storage.newest().map_or_else(String::new, |id| format!(r#""sessionId":{}"#, shapes::quote(&id)));
+            reply(conn, frame, Ok(format!("{{{id}}}")));
+        }
+        "session.getMetadata" => {
+            let row = state
+                .storage
+                .read(&session)
+                .map_or_else(String::new, |kept| format!(r#""session":{}"#, storage::row(&session, &kept)));
+            reply(conn, frame, Ok(format!("{{{row}}}")));
+        }
+        "session.detach" => {
+            state.detach(&session, conn.id);
+            reply(conn, frame, Ok(r#"{"success":true}"#.into()));
+        }
+        "session.destroy" => {
+            let done = state.close(&session);
+            reply(conn, frame, Ok(format!(r#"{{"success":{done}}}"#)));
+        }
+        "sessions.close" => {
+            state.close(&session);
+            reply(conn, frame, Ok("{}".into()));
+        }
+        "session.delete" => delete(&mut state, conn, frame, &session),
+        _ if session.is_empty() && method.starts_with("session.") => {
+            let why = format!("Missing sessionId in {method} request");
+            reply(conn, frame, failed(method, &why));
+        }
+        "session.getMessages" if live => {
+            let events = state.live[&session].kept.events.join(",");
+            reply(conn, frame, Ok(format!(r#"{{"events":[{events}]}}"#)));
+        }
+        "session.getMessages" => reply(conn, frame, failed(method, &format!("Session not found: {session}"))),
+        _ if method.starts_with("session.") && !live => {
+            reply(conn, frame, failed(method, &format!("Session not found for sessionId: {session}")));
+        }
+        "session.send" => {
+            let message = Uuid::new_v4().to_string();
+            let prompt = frame.params()["prompt"].as_str().unwrap_or("").to_owned();
+            state.emit(&session, "pending_messages.modified", "{}", true);
+            reply(conn, frame, Ok(turn::accepted(&message)));
+            turn::send(inner, &mut state, &session, message, prompt);
+        }
+        "session.abort" => {
+            let busy = state.live[&session].turn.is_some();
+            turn::abort(&mut state, &session);
+            reply(conn, frame, Ok(r#"{"success":true}"#.into()));
+            if busy {
+                turn::aborted(&mut state, &session);
+            }
+        }
+        "sessions.fork" => fork(&state, conn, frame, &session),
+        "plugins.builtin.set"
+        | "sessionFs.setProvider"
+        | "llmInference.setProvider"
+        | "registerExtensionLaunchProvider" => reply(conn, frame, Ok(r#"{"success":true}"#.into())),
+        "session.foo" => reply(conn, frame, Err((-32601, format!("Unhandled method {method}")))),
+        _ if method.starts_with("session.") => reply(conn, frame, Ok(r#"{"success":true}"#.into())),
+        _ => reply(conn, frame, Err((-32601, format!("Unhandled method {method}")))),
+    }
+}
+
+fn create(state: &mut State, conn: &Conn, frame: &Frame) {
+    let session = match frame.session() {
+        "" => Uuid::new_v4().to_string(),
+        id => id.to_owned(),
+    };
+    let legal = session.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    if !legal {
+        let why = format!("Rejected session.create request with invalid sessionId: {session}");
+        return reply(conn, frame, failed("session.create", &why));
+    }
+    if state.live.contains_key(&session) {
+        return attach(state, conn, frame, &session);
+    }
+    let start = shapes::stamp();
+    let kept =
+        Kept { start: start.clone(), modified: start, summary: String::new(), events: Vec::new(), used_by: None };
+    let start = kept.start.clone();
+    admit(state, conn, frame, &session, kept);
+    state.lifecycle("session.created", &session);
+    reply(conn, frame, Ok(shapes::opened(&session, &start)));
+    let data = format!(
+        r#"{{"sessionId":{},"version":1,"producer":"copilot-agent","copilotVersion":"1.0.102","startTime":"{start}","alreadyInUse":false}}"#,
+        shapes::quote(&session)
+    );
+    state.emit(&session, "session.start", &data, false);
+}
+
+fn resume(state: &mut State, conn: &Conn, frame: &Frame) {
+    let session = frame.session().to_owned();
+    if state.live.contains_key(&session) {
+        return attach(state, conn, frame, &session);
+    }
+    let Some(kept) = state.storage.read(&session) else {
+        let why = format!("Failed to load session events: Session not found: {session}");
+        return reply(conn, frame, failed("session.resume", &why));
+    };
+    let (start, in_use) = (kept.start.clone(), kept.used_by.is_some());
+    admit(state, conn, frame, &session, kept);
+    reply(conn, frame, Ok(shapes::opened(&session, &start)));
+    resumed(state, &session, in_use);
+}
+
+fn admit(state: &mut State, conn: &Conn, frame: &Frame, session: &str, kept: Kept) {
+    let hooks = frame.params()["hooks"] == true;
+    let live = Live { attached: vec![conn.id], kept, parent: None, turn: None, waiting: Default::default(), hooks };
+    state.live.insert(session.into(), live);
+    let process = state.process.clone();
+    state.storage.claim(session, Some(&process));
+}
+
+/// A create or resume of a session that is live here: one more connection hears it.
+fn attach(state: &mut State, conn: &Conn, frame: &Frame, session: &str) {
+    let Some(live) = state.live.get_mut(session) else { return };
+    live.attached.retain(|other| *other != conn.id);
+    live.attached.push(conn.id);
+    live.hooks |= frame.params()["hooks"] == true;
+    let start = live.kept.start.clone();
+    reply(conn, frame, Ok(shapes::opened(session, &start)));
+    resumed(state, session, false);
+}
+
+fn resumed(state: &mut State, session: &str, in_use: bool) {
+    let data = format!(r#"{{"resumeTime":"{}","alreadyInUse":{in_use},"sessionWasActive":false}}"#, shapes::stamp());
+    state.emit(session, "session.resume", &data, false);
+    state.lifecycle("session.updated", session);
+}
+
+fn delete(state: &mut State, conn: &Conn, frame: &Frame, session: &str) {
+    let was_live = state.close(session);
+    if state.storage.delete(session) || was_live {
+        state.broadcast(&shapes::lifecycle("session.deleted", session, None));
+        reply(conn, frame, Ok(r#"{"success":true}"#.into()));
+    } else {
+        let why = shapes::quote(&format!("Session file not found for {session}"));
+        reply(conn, frame, Ok(format!(r#"{{"success":false,"error":{why}}}"#)));
+    }
+}
+
+/// A fork is a copy on the disk that nobody has live yet.
+fn fork(state: &State, conn: &Conn, frame: &Frame, source: &str) {
+    let Some(kept) = state.storage.read(source) else {
+        return reply(conn, frame, failed("sessions.fork", &format!("Session not found: {source}")));
+    };
+    let id = Uuid::new_v4().to_string();
+    state.storage.write(&id, Kept { used_by: None, modified: shapes::stamp(), ..kept });
+    reply(conn, frame, Ok(format!(r#"{{"sessionId":"{id}"}}"#)));
+}
+
+fn failed(method: &str, why: &str) -> Answer {
+    Err((-32603, format!("Request {method} failed with message: {why}")))
+}
+
+fn reply(conn: &Conn, frame: &Frame, answer: Answer) {
+    let id = frame.id().unwrap_or_else(|| "null".into());
+    conn.out.push(Out::Bytes(match answer {
+        Ok(result) => shapes::answer(&id, &result),
+        Err((code, message)) => shapes::failure(&id, code, &message),
+    }));
+}

@@ -1,0 +1,217 @@
+//! The pilotfish binary as an operator runs it: started with a config, found by the lines it prints, stopped by signals.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::watch,
+};
+
+use crate::deadline::within;
+
+/// A running pilotfish. Dropping it kills it and removes its folder.
+pub struct Pilotfish {
+    child: Child,
+    output: Arc<Output>,
+    listening: BTreeMap<String, SocketAddr>,
+    folder: PathBuf,
+}
+
+/// Everything that it printed, both streams.
+#[derive(Default)]
+struct Output {
+    lines: Mutex<Vec<String>>,
+    more: watch::Sender<()>,
+}
+
+impl Pilotfish {
+    /// Starts it with `config` and waits until everything that the config names (each listener, the admin address) listens.
+    pub async fn start(config: &str) -> Self {
+        Self::start_with(config, &[]).await
+    }
+
+    /// As [`Pilotfish::start`], with environment variables.
+    pub async fn start_with(config: &str, env: &[(&str, &str)]) -> Self {
+        let mut this = Self::spawn(config, env);
+        let table: toml::Table = config.parse().expect("a config of valid TOML");
+        let listeners = table.get("listener").and_then(|all| all.as_array()).map_or(0, Vec::len);
+        let wanted = listeners + usize::from(table.contains_key("admin"));
+        this.listening = this
+            .output
+            .until(&format!("{wanted} lines `listening name=NAME mode=MODE addr=IP:PORT`"), |lines| {
+                let found: BTreeMap<_, _> = lines.iter().filter_map(|line| listening(line)).collect();
+                (found.len() >= wanted).then_some(found)
+            })
+            .await;
+        this
+    }
+
+    /// Starts it without waiting, for configs that it should refuse.
+    pub fn spawn(config: &str, env: &[(&str, &str)]) -> Self {
+        let folder = new_folder();
+        let file = folder.join("pilotfish.toml");
+        std::fs::write(&file, config).expect("a writable target folder");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pilotfish"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the binary that cargo built");
+        let output = Arc::new(Output::default());
+        let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+        tokio::spawn(output.clone().collect(stdout));
+        tokio::spawn(output.clone().collect(stderr));
+        Self { child, output, listening: BTreeMap::new(), folder }
+    }
+
+    /// Where the listener `name` (or `admin`) listens.
+    pub fn addr(&self, name: &str) -> SocketAddr {
+        *self.listening.get(name).unwrap_or_else(|| panic!("no listener {name} among {:?}", self.listening))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("a process that nobody has waited for")
+    }
+
+    /// Everything that it printed so far.
+    pub fn output(&self) -> String {
+        self.output.lines.lock().unwrap().join("\n")
+    }
+
+    /// Waits until it has printed a line that contains `text`.
+    pub async fn wait_for_line(&self, text: &str) -> String {
+        let find = |lines: &[String]| lines.iter().find(|line| line.contains(text)).cloned();
+        self.output.until(&format!("a line with {text:?}"), find).await
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid() as i32).expect("a pid is not 0");
+        kill_process(pid, signal).expect("a process of ours");
+    }
+
+    /// Asks it to drain and stop (SIGTERM).
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits for its end, however long a test's drain is within the deadline.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let output = self.output.clone();
+        within(|| format!("the end of pilotfish; it printed:\n{}", output.text()), self.child.wait())
+            .await
+            .expect("a child of ours")
+    }
+}
+
+impl Drop for Pilotfish {
+    fn drop(&mut self) {
+        self.child.start_kill().ok();
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+impl Output {
+    async fn collect<R: AsyncRead + Unpin>(self: Arc<Self>, from: R) {
+        let mut lines = BufReader::new(from).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            self.lines.lock().unwrap().push(line);
+            self.more.send_replace(());
+        }
+    }
+
+    fn text(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    async fn until<T>(&self, what: &str, check: impl Fn(&[String]) -> Option<T>) -> T {
+        let mut more = self.more.subscribe();
+        let wait = async {
+            loop {
+                more.borrow_and_update();
+                if let Some(found) = check(&self.lines.lock().unwrap()) {
+                    return found;
+                }
+                more.changed().await.expect("the output outlives its waiters");
+            }
+        };
+        within(|| format!("{what}; pilotfish printed:\n{}", self.text()), wait).await
+    }
+}
+
+/// Name and address of a line `listening name=NAME mode=MODE addr=IP:PORT`.
+fn listening(line: &str) -> Option<(String, SocketAddr)> {
+    let fields = line.strip_prefix("listening ")?;
+    let field = |key| fields.split(' ').find_map(|field| field.strip_prefix(key));
+    Some((field("name=")?.into(), field("addr=")?.parse().ok()?))
+}
+
+fn new_folder() -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("pilotfish-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).expect("a writable target folder");
+    folder
+}
+
+/// A config with the admin address, the listener `sdk` in `mode`, and one pool of `backends` (name, address) that are
+/// checked every 100 ms. `more` is put behind the pool's own keys.
+pub fn config(mode: &str, storage: &str, backends: &[(&str, SocketAddr)], more: &str) -> String {
+    let mut list = String::new();
+    for (name, address) in backends {
+        write!(list, r#"{{ name = "{name}", address = "{address}" }}, "#).expect("a String takes everything");
+    }
+    format!(
+        r#"
+[admin]
+bind = "127.0.0.1:0"
+[[listener]]
+name = "sdk"
+bind = "127.0.0.1:0"
+mode = "{mode}"
+pool = "copilot"
+[pool.copilot]
+storage = "{storage}"
+backends = [ {list}]
+{more}
+[pool.copilot.health]
+interval = "100ms"
+timeout = "500ms"
+rise = 1
+fall = 2
+"#
+    )
+}
+
+#[test]
+fn a_listening_line_gives_name_and_address() {
+    let found = listening("listening name=sdk mode=session addr=127.0.0.1:4321");
+    assert_eq!(found, Some(("sdk".into(), "127.0.0.1:4321".parse().unwrap())));
+    assert_eq!(listening("listening name=sdk"), None);
+    assert_eq!(listening("INFO listening name=sdk mode=session addr=127.0.0.1:4321"), None);
+}
+
+#[test]
+fn the_config_is_toml() {
+    let text = config("session", "shared", &[("a", "127.0.0.1:1".parse().unwrap())], "policy = \"round-robin\"");
+    let table: toml::Table = text.parse().expect("valid");
+    assert_eq!(table["pool"]["copilot"]["policy"].as_str(), Some("round-robin"));
+    assert_eq!(table["pool"]["copilot"]["backends"][0]["name"].as_str(), Some("a"));
+}
