@@ -8,6 +8,7 @@ import { approveAll, CopilotClient, RuntimeConnection } from "@github/copilot-sd
 import { startCli, startModel, startProxy } from "./programs.mjs";
 import { RawConnection } from "./raw.mjs";
 import { Tap } from "./tap.mjs";
+import { eventually } from "./turns.mjs";
 
 /** Whether the suites talk straight to the CLI: what holds there has to hold through pilotfish. */
 export const direct = process.env.TARGET === "direct";
@@ -83,12 +84,19 @@ export class Fleet {
         return startCli({ name, home, model: this.model });
     }
 
-    /** Starts one more pilotfish on the same backends; the first one's address becomes the fleet's. */
+    /** Starts one more pilotfish on the same backends and waits until it sees all of them up; the first one's address becomes the fleet's. */
     async startProxy() {
         const proxy = await startProxy({ config: configText(this.settings), directory: this.directory });
         this.proxies.push(proxy);
+        await eventually("all backends are up", async () => (await this.backendsUp(proxy)) === this.clis.length);
         this.address ??= proxy.address;
         return proxy;
+    }
+
+    /** How many backends a pilotfish has in rotation. */
+    async backendsUp(proxy = this.proxy) {
+        const text = await (await fetch(`http://${proxy.admin}/metrics`)).text();
+        return text.split("\n").filter((line) => line.startsWith("pilotfish_backend_up{") && line.endsWith(" 1")).length;
     }
 
     /** The first pilotfish. */

@@ -1,6 +1,9 @@
 // Child processes of the tests: started in a group of their own, watched line by line, always ended by their id.
 import { spawn } from "node:child_process";
+import fs from "node:fs";
 import { StringDecoder } from "node:string_decoder";
+
+import { eventually } from "./turns.mjs";
 
 const running = new Set();
 
@@ -64,15 +67,28 @@ export class Child {
 
     /** Sends a signal to this program alone. */
     signal(signal) {
-        if (running.has(this)) process.kill(this.pid, signal);
+        if (running.has(this)) this.#kill(this.pid, signal);
+    }
+
+    /** Stops it (SIGSTOP) and returns once no thread of it runs any more: a busy machine takes its time. */
+    async pause() {
+        this.signal("SIGSTOP");
+        const folder = `/proc/${this.pid}/task`;
+        const state = (task) => fs.readFileSync(`${folder}/${task}/stat`, "utf8").split(") ")[1][0];
+        await eventually(`${this.name} is stopped`, () => fs.readdirSync(folder).every((task) => state(task) === "T"));
     }
 
     /** Sends a signal to the program and all that it started. */
     killGroup(signal) {
+        this.#kill(-this.pid, signal);
+    }
+
+    #kill(target, signal) {
         if (this.pid === undefined) return;
         try {
-            process.kill(-this.pid, signal);
+            process.kill(target, signal);
         } catch (error) {
+            // It has ended in the meantime.
             if (error.code !== "ESRCH") throw error;
         }
     }

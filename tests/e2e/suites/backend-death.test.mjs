@@ -41,7 +41,7 @@ describe("SIGKILL of a backend", { timeout: 5 * PATIENCE }, () => {
 
     it("answers every open request with backend_lost within 100 ms", async (t) => {
         const tap = fleet.taps[victim];
-        fleet.clis[victim].child.signal("SIGSTOP");
+        await fleet.clis[victim].child.pause();
         const asked = () => tap.requests().filter(([method]) => method === "session.getMessages").length;
         const before = asked();
         const answers = Array.from({ length: OPEN_REQUESTS }, (_, index) => {

@@ -67,7 +67,7 @@ describe("SIGTERM of pilotfish", { timeout: 5 * PATIENCE }, () => {
         const [{ session, answer }] = await runningTurns(1, 20_000);
         const idle = next(session, "session.idle");
         const end = assert.rejects(answer);
-        fleet.clis[0].child.signal("SIGSTOP");
+        await fleet.clis[0].child.pause();
         const open = assert.rejects(session.getEvents(), { code: DRAINING });
         fleet.proxy.child.signal("SIGTERM");
         await within(4_000, "answers", Promise.all([open, idle, end]));

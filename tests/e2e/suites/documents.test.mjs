@@ -1,0 +1,44 @@
+// The configs that the documents show are right: pilotfish checks them.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { after, before, describe, it } from "node:test";
+
+import { Child } from "../lib/processes.mjs";
+import { pilotfish, root } from "../lib/programs.mjs";
+
+/** Whole configs (those with a listener) in fenced blocks of a document. */
+function configsOf(file) {
+    const text = fs.readFileSync(path.join(root, file), "utf8");
+    return [...text.matchAll(/```toml\n(.*?)```/gs)].map(([, block]) => block).filter((block) => block.includes("[[listener]]"));
+}
+
+/** The config inside docker-compose.yml: the block of `content: |` with a listener, without its indentation. */
+function composeConfigs() {
+    const text = fs.readFileSync(path.join(root, "docker-compose.yml"), "utf8");
+    const blocks = [...text.matchAll(/content: \|\n((?: {6}.*\n|\n)+)/g)].map(([, block]) => block.replace(/^ {6}/gm, ""));
+    return blocks.filter((block) => block.includes("[[listener]]"));
+}
+
+describe("configs in the documents", { timeout: 30_000 }, () => {
+    let directory;
+    before(() => (directory = fs.mkdtempSync(path.join(os.tmpdir(), "pilotfish-documents-"))));
+    after(() => fs.rmSync(directory, { recursive: true, force: true }));
+
+    const documents = { "README.md": configsOf, "docs/operations.md": configsOf, "docker-compose.yml": composeConfigs };
+    for (const [name, find] of Object.entries(documents)) {
+        it(`${name} shows only what passes the check`, async () => {
+            const configs = find(name);
+            assert.ok(configs.length > 0);
+            for (const config of configs) {
+                const file = path.join(directory, "pilotfish.toml");
+                fs.writeFileSync(file, config);
+                const env = { CLI_TOKEN: "x", PILOTFISH_CLIENT_TOKEN: "y" };
+                const child = new Child("pilotfish check", pilotfish, ["check", file], { env });
+                const { code } = await child.exited;
+                assert.equal(code, 0, `${child.lines.join("\n")}\n${config}`);
+            }
+        });
+    }
+});
