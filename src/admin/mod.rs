@@ -1,1 +1,52 @@
-//! (to be written)
+//! The admin listener: metrics, liveness, readiness and status, as text and JSON over HTTP.
+//!
+//! # Layout
+//! - [`serve`]: runs it on a bound socket.
+//! - [`AdminSource`]: what it asks the proxy; [`Status`], [`Readiness`]: what it is told.
+//! - `door`: the sockets, with their limits; `host`: whom a loopback listener answers; `routes`: the answers.
+
+mod door;
+mod host;
+mod routes;
+mod status;
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::MetricsError;
+pub use status::{BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts, Status};
+
+use self::{door::Door, host::Hosts};
+
+/// How long answers that have begun may take after the cancellation.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// What the admin listener asks the proxy. Called on a thread that may block for some milliseconds.
+pub trait AdminSource: Send + Sync + 'static {
+    /// All metrics as Prometheus text.
+    fn metrics(&self) -> Result<String, MetricsError>;
+
+    /// Whether new clients should be sent here.
+    fn readiness(&self) -> Readiness;
+
+    /// The whole state.
+    fn status(&self) -> Status;
+}
+
+/// Answers on `listener` until `cancel`; returns when every connection is closed, at most a second later. Cancel it
+/// last of all: a drain should be visible to its end.
+pub async fn serve(listener: TcpListener, source: Arc<dyn AdminSource>, cancel: CancellationToken) -> io::Result<()> {
+    let hosts = Hosts::of(listener.local_addr()?);
+    let cut = CancellationToken::new();
+    let door = Door::new(listener, cut.clone());
+    let serving =
+        axum::serve(door, routes::router(source, hosts)).with_graceful_shutdown(cancel.clone().cancelled_owned());
+    let mut serving = std::pin::pin!(serving.into_future());
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = async { cancel.cancelled().await; tokio::time::sleep(LAST_ANSWERS).await } => cut.cancel(),
+    }
+    serving.await
+}

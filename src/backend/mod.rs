@@ -1,1 +1,19 @@
-//! (to be written)
+//! Backends as peers on the network: finding their addresses and asking whether they are well.
+//!
+//! # Layout
+//! | file | idea |
+//! | --- | --- |
+//! | `probe` | the task that watches one backend |
+//! | `probe_link` | the connection that it asks on |
+//! | `finding` | what a check can find, a closed set |
+//! | `resolve` | the task that keeps a name's address |
+
+pub mod finding;
+pub mod probe;
+mod probe_link;
+#[cfg(test)]
+mod probe_tests;
+pub mod resolve;
+
+pub use finding::Finding;
+pub use probe::{ProbeObserver, ProbeOutcome, ProbeSettings};

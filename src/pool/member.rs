@@ -4,24 +4,19 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU8, Ordering},
+        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-/// What health says of a backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Verdict {
-    /// Not probed yet: takes no placements.
-    Unknown = 0,
-    /// Takes placements.
-    Up = 1,
-    /// Takes none.
-    Down = 2,
-}
+use super::Load;
+use crate::{
+    balance::{self, Candidate},
+    health::Verdict,
+};
 
 /// What the operator says of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +28,27 @@ pub enum Admission {
     Drain = 1,
 }
 
-/// One backend of a pool. Shared by every client task; all fields are atomics.
+/// What a backend said of itself when it was last greeted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The CLI's version, as it spells it; `None` from servers that do not tell.
+    pub version: Option<String>,
+    /// The protocol's version.
+    pub protocol_version: u32,
+}
+
+/// The last check, for `/status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastCheck {
+    /// When it ended.
+    pub at: Instant,
+    /// `ok`, or why not; a closed set, see `backend::probe`.
+    pub reason: &'static str,
+    /// How long it took.
+    pub took: std::time::Duration,
+}
+
+/// One backend of a pool. Shared by every client task; reading it takes no lock.
 #[derive(Debug)]
 pub struct Member {
     /// The backend's name in the config: what the rendezvous hash is over.
@@ -48,10 +63,20 @@ pub struct Member {
     pub links: AtomicI64,
     /// Turns running on it.
     pub turns: AtomicI64,
+    /// Times that the supervisor started its process again.
+    pub restarts: AtomicU64,
     /// Wakes the probe at once: a link was refused, reset or closed.
     pub suspect: Notify,
+    /// What it said of itself; `None` until the first greeting.
+    pub identity: ArcSwapOption<Identity>,
+    /// The last check; `None` until the first.
+    pub last_check: ArcSwapOption<LastCheck>,
+    seed: u64,
     address: ArcSwapOption<SocketAddr>,
+    incarnation: AtomicU64,
     verdict: AtomicU8,
+    verdicts: watch::Sender<Verdict>,
+    recovered: ArcSwapOption<Instant>,
     admission: AtomicU8,
 }
 
@@ -59,15 +84,22 @@ impl Member {
     /// A member that nobody has probed yet.
     pub fn new(pool: Arc<str>, name: Arc<str>, weight: u32, address: Option<SocketAddr>) -> Self {
         Self {
+            seed: balance::name_seed(&name),
             name,
             pool,
             weight: weight.max(1),
             sessions: AtomicI64::new(0),
             links: AtomicI64::new(0),
             turns: AtomicI64::new(0),
+            restarts: AtomicU64::new(0),
             suspect: Notify::new(),
+            identity: ArcSwapOption::empty(),
+            last_check: ArcSwapOption::empty(),
             address: ArcSwapOption::new(address.map(Arc::new)),
+            incarnation: AtomicU64::new(0),
             verdict: AtomicU8::new(Verdict::Unknown as u8),
+            verdicts: watch::Sender::new(Verdict::Unknown),
+            recovered: ArcSwapOption::empty(),
             admission: AtomicU8::new(Admission::Ready as u8),
         }
     }
@@ -80,24 +112,46 @@ impl Member {
     /// Sets the address that later links dial. Links that are open stay where they are.
     pub fn set_address(&self, address: Option<SocketAddr>) {
         self.address.store(address.map(Arc::new));
+        self.incarnation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Grows with every [`Member::set_address`]: what was learned of an earlier one says nothing of this one, even if a
+    /// new process happens to have the old port.
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
     }
 
     /// What health says now.
     pub fn verdict(&self) -> Verdict {
-        match self.verdict.load(Ordering::Acquire) {
-            1 => Verdict::Up,
-            2 => Verdict::Down,
-            _ => Verdict::Unknown,
-        }
+        verdict_of(self.verdict.load(Ordering::Acquire))
     }
 
-    /// Records what health says; gives back what it said before.
+    /// Records what health says; gives back what it said before. Starts no slow start: see [`Member::set_verdict_at`].
     pub fn set_verdict(&self, verdict: Verdict) -> Verdict {
-        match self.verdict.swap(verdict as u8, Ordering::AcqRel) {
-            1 => Verdict::Up,
-            2 => Verdict::Down,
-            _ => Verdict::Unknown,
+        let before = verdict_of(self.verdict.swap(verdict as u8, Ordering::AcqRel));
+        if before != verdict {
+            self.verdicts.send_replace(verdict);
         }
+        before
+    }
+
+    /// As [`Member::set_verdict`]; a change from down to up at `now` begins a slow start. One from unknown does not: a
+    /// fleet that starts together has nobody to be spared by.
+    pub fn set_verdict_at(&self, verdict: Verdict, now: Instant) -> Verdict {
+        if verdict == Verdict::Up && self.verdict() == Verdict::Down {
+            self.recovered.store(Some(Arc::new(now)));
+        }
+        self.set_verdict(verdict)
+    }
+
+    /// Hears every later change of the verdict.
+    pub fn verdicts(&self) -> watch::Receiver<Verdict> {
+        self.verdicts.subscribe()
+    }
+
+    /// When it last came back from down to up.
+    pub fn recovered_at(&self) -> Option<Instant> {
+        self.recovered.load().as_deref().copied()
     }
 
     /// What the operator says now.
@@ -108,5 +162,76 @@ impl Member {
     /// Records what the operator says.
     pub fn set_admission(&self, admission: Admission) {
         self.admission.store(admission as u8, Ordering::Release);
+    }
+
+    /// Whether the operator keeps new placements away from it.
+    pub fn is_draining(&self) -> bool {
+        self.admission() == Admission::Drain
+    }
+
+    /// How the placement policies see it.
+    pub(super) fn candidate(&self, load: Load, ramp: f64) -> Candidate {
+        let count = match load {
+            Load::Sessions => &self.sessions,
+            Load::Links => &self.links,
+        };
+        let load = u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0);
+        Candidate { seed: self.seed, weight: self.weight, load, ramp }
+    }
+
+    /// [`balance::name_seed`] of its name.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+}
+
+fn verdict_of(stored: u8) -> Verdict {
+    match stored {
+        1 => Verdict::Up,
+        2 => Verdict::Down,
+        _ => Verdict::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn member() -> Member {
+        Member::new("p".into(), "m".into(), 0, None)
+    }
+
+    #[test]
+    fn only_a_recovery_starts_slowly() {
+        let (member, start) = (member(), Instant::now());
+        assert_eq!(member.set_verdict_at(Verdict::Up, start), Verdict::Unknown);
+        assert_eq!(member.recovered_at(), None);
+        member.set_verdict_at(Verdict::Down, start);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(member.set_verdict_at(Verdict::Up, later), Verdict::Down);
+        assert_eq!(member.recovered_at(), Some(later));
+        member.set_verdict_at(Verdict::Up, later + Duration::from_secs(1));
+        assert_eq!(member.recovered_at(), Some(later));
+    }
+
+    #[test]
+    fn watchers_hear_changes_only() {
+        let member = member();
+        let mut verdicts = member.verdicts();
+        member.set_verdict(Verdict::Unknown);
+        assert!(!verdicts.has_changed().unwrap());
+        member.set_verdict(Verdict::Up);
+        assert!(verdicts.has_changed().unwrap());
+        assert_eq!(*verdicts.borrow_and_update(), Verdict::Up);
+    }
+
+    #[test]
+    fn a_weight_of_nothing_is_one_and_a_negative_count_is_none() {
+        let member = member();
+        assert_eq!(member.weight, 1);
+        member.sessions.store(-1, Ordering::Relaxed);
+        assert_eq!(member.candidate(Load::Sessions, 1.0).load, 0);
     }
 }

@@ -1,5 +1,21 @@
 //! Pools: interchangeable backends, their live counters and the verdicts on them.
+//!
+//! # Layout
+//! | file | idea |
+//! | --- | --- |
+//! | `member` | one backend: address, verdict, counters |
+//! | `slot` | guards that move the counters |
+//! | `placement` | who gets a session, and where to look for one |
+//! | `settings` | what can be set |
 
 mod member;
+mod placement;
+mod settings;
+mod slot;
 
-pub use member::{Admission, Member, Verdict};
+pub use member::{Admission, Identity, LastCheck, Member};
+pub use placement::{Pool, PoolCounts};
+pub use settings::{HashKey, Load, Policy, PoolSettings, Storage};
+pub use slot::{LinkSlot, SessionSlot, TurnSlot};
+
+pub use crate::health::Verdict;

@@ -1,1 +1,36 @@
-//! (to be written)
+//! CLI processes that we start ourselves, keep alive, and never leave behind.
+//!
+//! Between us and each CLI stands a small **guard** process (our own binary). It adopts everything that the CLI starts and
+//! ends all of it when we ask, or when we are gone: its control channel is a socket to us, which the
+//! kernel closes however we die. And should the guard itself be killed, the kernel kills the CLI (parent-death signal)
+//! and the supervisor what is left of its process group.
+//!
+//! # Layout
+//! | file | idea |
+//! | --- | --- |
+//! | `supervisor` | the processes of one pool: start, stop, status |
+//! | `keeper` | the task that keeps one member's process alive |
+//! | `process` | one process, seen from here |
+//! | `guard` | one process, seen from its guard |
+//! | `descendants` | who belongs to a guard, from `/proc` |
+//! | `ports` | free ports of a range |
+//! | `backoff` | pauses between restarts |
+//! | `output` | a process's output in our log |
+//! | `redact` | what must not be in it |
+
+mod backoff;
+mod descendants;
+pub mod guard;
+mod keeper;
+mod output;
+mod ports;
+mod process;
+mod redact;
+mod settings;
+mod supervisor;
+#[cfg(test)]
+mod supervisor_tests;
+
+pub use redact::Redactor;
+pub use settings::{EnvValue, SuperviseError, SuperviseSettings};
+pub use supervisor::{ChildState, ChildStatus, Supervisor};

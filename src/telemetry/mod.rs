@@ -1,1 +1,19 @@
-//! (to be written)
+//! What an operator sees of a running proxy: metrics for Prometheus and logs.
+//!
+//! # Layout
+//! - [`Metrics`]: one struct with its own registry. Whoever counts something asks once for a handle
+//!   ([`ListenerMetrics`], [`PoolMetrics`], [`BackendMetrics`]) and counts on the handle: no label is looked up and
+//!   nothing is allocated for a message.
+//! - label sets ([`Reason`], [`ClientEnd`], ...) are enums, so a label can only take a documented value.
+//! - [`logs`]: the subscriber, the keys that records use, and a brake for warnings that repeat.
+//!
+//! Every family, its labels and its help are listed in `docs/metrics.md`, which a test compares with the code.
+
+pub mod logs;
+mod metrics;
+
+pub use metrics::{
+    BackendMetrics, BackendState, BackpressureMetrics, ByBuckets, ByLabel, ClientEnd, DrainMetrics, Dropped, Held,
+    Label, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, Outcome, PoolMetrics,
+    ProbeOutcome, Reason, Rejection, SessionState, TEXT_FORMAT, Towards, TurnOutcome, Way,
+};

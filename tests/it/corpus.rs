@@ -1,7 +1,11 @@
-//! The fuzz corpora as plain tests. A file's name says what has to come of it: `accept-...`, `reject-...`, or `partial-...`
-//! (a stream that ends early: no whole frame, no fault yet).
+//! The fuzz corpora as plain tests. A file's name says what has to come of it: `accept-...`, `reject-...`, `partial-...`
+//! (a stream that ends early: no whole frame, no fault yet) or `later-...` (good JSON-RPC, refused by the session mode,
+//! which knows what each method may hold).
 
 use std::{fs, path::Path};
+
+#[path = "../fuzz/checks/mod.rs"]
+mod checks;
 
 /// Runs `target` (which panics on a disagreement, and says whether all of the input was accepted) over a corpus.
 fn run(corpus: &str, target: impl Fn(&[u8]) -> bool) {
@@ -14,7 +18,7 @@ fn run(corpus: &str, target: impl Fn(&[u8]) -> bool) {
         let accepted = target(&fs::read(&path).expect("a readable corpus"));
         // What a fuzzer added has a hash for a name: for those, not panicking is the test.
         let right = match name.split('-').next() {
-            Some("accept") => accepted,
+            Some("accept" | "later") => accepted,
             Some("reject" | "partial") => !accepted,
             _ => true,
         };
@@ -29,15 +33,15 @@ fn run(corpus: &str, target: impl Fn(&[u8]) -> bool) {
 
 #[test]
 fn frames() {
-    run("frame", pilotfish::wire::fuzz_frame);
+    run("frame", checks::frame::check);
 }
 
 #[test]
 fn scans() {
-    run("scan", pilotfish::wire::fuzz_scan);
+    run("scan", checks::scan::check);
 }
 
 #[test]
 fn configs() {
-    run("config", pilotfish::config::fuzz);
+    run("config", checks::config::check);
 }

@@ -1,10 +1,14 @@
 //! The one integration binary: every scenario is a module of it.
 #![forbid(unsafe_code)]
 
+mod config;
+mod connection;
+mod corpus;
 mod deadline;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod fake_cli;
 mod house;
+mod metrics;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]

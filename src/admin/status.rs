@@ -1,0 +1,158 @@
+//! What the proxy says of itself. Serialised as it stands: a field's name is part of the interface.
+
+use serde::Serialize;
+
+/// The answer of `/status`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Status {
+    /// Version of pilotfish.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// Hash of the config in use.
+    pub config_hash: String,
+    /// Whether it is going away.
+    pub drain: DrainStatus,
+    /// All listeners.
+    pub listeners: Vec<ListenerStatus>,
+    /// All pools.
+    pub pools: Vec<PoolStatus>,
+}
+
+/// Whether and how far the proxy has drained.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DrainStatus {
+    /// A drain has begun.
+    pub draining: bool,
+    /// Seconds until what is left is cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
+    /// Turns that are waited for.
+    pub turns_running: u64,
+    /// Clients that are still connected.
+    pub clients: u64,
+}
+
+/// One listener.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: String,
+    /// The address that it is bound to, with the real port.
+    pub address: String,
+    /// `session` or `connection`.
+    pub mode: String,
+    /// The pool behind it.
+    pub pool: String,
+    /// Clients that are connected.
+    pub clients: u64,
+}
+
+/// One pool.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PoolStatus {
+    /// Its name.
+    pub name: String,
+    /// Its placement policy.
+    pub policy: String,
+    /// `shared` or `local`.
+    pub storage: String,
+    /// So few backends look healthy that all are used.
+    pub panic: bool,
+    /// Sessions that this proxy knows, by state.
+    pub sessions: SessionCounts,
+    /// All backends.
+    pub backends: Vec<BackendStatus>,
+}
+
+/// Sessions by state.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct SessionCounts {
+    /// Live, no turn running.
+    pub idle: u64,
+    /// In a turn.
+    pub busy: u64,
+    /// Known, live nowhere.
+    pub parked: u64,
+    /// On their way to another backend.
+    pub moving: u64,
+    /// Their home is gone.
+    pub lost: u64,
+}
+
+/// One backend.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BackendStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is dialled; absent while it is not resolved or not started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// `unknown`, `up`, `down` or `draining`.
+    pub state: String,
+    /// Why it is in this state, e.g. the last failure of a health check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Seconds that it has been in this state.
+    pub since_seconds: u64,
+    /// Duration of the last health check that succeeded, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_ms: Option<f64>,
+    /// Version that it reports.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Relative share of placements.
+    pub weight: u32,
+    /// Sessions that live on it.
+    pub sessions: u64,
+    /// Links to it.
+    pub links: u64,
+    /// Turns that run on it.
+    pub turns_running: u64,
+    /// Restarts, if it is supervised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u64>,
+}
+
+/// Whether new clients should be sent here: ready when there is nothing against it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Readiness {
+    /// What is against it.
+    pub reasons: Vec<NotReady>,
+}
+
+impl Readiness {
+    /// Nothing is against it.
+    pub fn is_ready(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}
+
+/// Why no new clients should be sent here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum NotReady {
+    /// Not everything is up yet.
+    Starting,
+    /// It is going away.
+    Draining,
+    /// Nothing healthy stands behind a listener.
+    NoBackend {
+        /// The listener.
+        listener: String,
+        /// Its pool.
+        pool: String,
+    },
+}
+
+impl std::fmt::Display for NotReady {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Starting => f.write_str("starting"),
+            Self::Draining => f.write_str("draining"),
+            Self::NoBackend { listener, pool } => {
+                write!(f, "no healthy backend in pool {pool} of listener {listener}")
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Pools: their members, and settings that only make sense together.
+
+use super::{listeners, pool_path};
+use crate::config::{
+    kind::quote,
+    reader::Reader,
+    schema::{File, HashKey, Health, Mode, Policy, Pool, Storage},
+};
+
+pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
+    for (name, pool) in &file.pools {
+        let path = pool_path(name);
+        if !reader.is_sound(&path) {
+            continue;
+        }
+        members(reader, &path, pool);
+        backends(reader, &path, pool);
+        storage(reader, &path, pool, &users(file, name));
+        health(reader, &format!("{path}.health"), &pool.health);
+        use_of(file, reader, name, pool);
+    }
+}
+
+fn members(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
+    let backends = format!("{path}.backends");
+    let supervise = format!("{path}.supervise");
+    if !reader.is_sound(&backends) || !reader.is_sound(&supervise) {
+        return;
+    }
+    match (pool.backends.is_empty(), pool.supervise.is_some()) {
+        (true, false) => {
+            let hint = "add `backends = [ { name = \"cli-1\", address = \"host:4321\" } ]`".to_owned();
+            reader.error(path, "neither backends nor supervise", "one of them", Some(hint));
+        }
+        (false, true) => reader.error(&supervise, "both backends and supervise", "one of them", None),
+        _ => {}
+    }
+}
+
+fn backends(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
+    if !pool.backends.is_empty() && pool.backends.iter().all(|backend| backend.drain) {
+        let key = format!("{path}.backends");
+        reader.warn(&key, "only backends that start in drain", "one that takes sessions", None);
+    }
+    for (index, backend) in pool.backends.iter().enumerate() {
+        let before = &pool.backends[..index];
+        let name = format!("{path}.backends[{index}].name");
+        let same = before.iter().position(|other| other.name == backend.name);
+        if let Some(first) = same.filter(|_| reader.is_sound(&name)) {
+            let found = format!("{}, which is the name of backends[{first}] too", quote(&backend.name));
+            reader.error(&name, found, "a name of its own in the pool", None);
+        }
+        let address = format!("{path}.backends[{index}].address");
+        let same = before.iter().position(|other| other.address == backend.address);
+        if let Some(first) = same.filter(|_| reader.is_sound(&address)) {
+            let found = format!("{}, which is the address of backends[{first}] too", backend.address);
+            reader.warn(&address, found, "an address of its own", Some("one server would count twice".to_owned()));
+        }
+    }
+}
+
+/// "shared" for local disks loses sessions when the pool changes, "local" for a shared one makes needless searches:
+/// nothing that we should guess. A pool that only moves bytes has no sessions to lose.
+fn storage(reader: &mut Reader<'_>, path: &str, pool: &Pool, users: &[Mode]) {
+    let key = format!("{path}.storage");
+    let matters = pool.backends.len() > 1 && (users.is_empty() || users.contains(&Mode::Session));
+    if pool.storage.is_none() && matters && reader.is_sound(&key) {
+        let hint = "\"shared\" if they have one COPILOT_HOME, \"local\" if each has its own".to_owned();
+        reader.error(&key, "nothing", "\"shared\" or \"local\" for more than one backend", Some(hint));
+    }
+    if pool.storage == Some(Storage::Local) && pool.supervise.is_some() {
+        reader.error(&key, "\"local\"", "\"shared\": supervised CLIs have one COPILOT_HOME", None);
+    }
+}
+
+fn health(reader: &mut Reader<'_>, path: &str, health: &Health) {
+    let (interval, timeout) = (format!("{path}.interval"), format!("{path}.timeout"));
+    if reader.is_sound(&interval) && reader.is_sound(&timeout) && health.timeout > health.interval {
+        let found = format!("{:?}, longer than the interval of {:?}", health.timeout, health.interval);
+        reader.warn(&timeout, found, "a timeout within the interval", Some("a hung backend is found later".to_owned()));
+    }
+    let (min, max) = (format!("{path}.protocol_version.min"), format!("{path}.protocol_version.max"));
+    let (low, high) = (health.protocol_version.min, health.protocol_version.max);
+    if reader.is_sound(&min) && reader.is_sound(&max) && low > high {
+        let key = if reader.is_set(&min) { &min } else { &max };
+        reader.error(key, format!("versions from {low} to {high}"), "min not above max", None);
+    }
+}
+
+/// The modes of the listeners that use the pool.
+fn users(file: &File, pool: &str) -> Vec<Mode> {
+    listeners(file).filter(|(_, listener)| listener.pool == pool).map(|(_, listener)| listener.mode).collect()
+}
+
+fn use_of(file: &File, reader: &mut Reader<'_>, name: &str, pool: &Pool) {
+    let users = users(file, name);
+    let path = pool_path(name);
+    let unsure = listeners(file).any(|(listener, _)| !reader.is_sound(&format!("{listener}.pool")));
+    if users.is_empty() && !unsure && reader.is_sound("listener") {
+        reader.warn(&path, "a pool that no listener uses", "a listener with it", None);
+    }
+    let key = format!("{path}.hash_key");
+    let by_session = pool.policy == Policy::ConsistentHash && pool.hash_key == HashKey::Session;
+    if by_session && reader.is_set(&key) && users.contains(&Mode::Connection) {
+        let found = "\"session\" in a pool of a listener with mode \"connection\"";
+        reader.warn(&key, found, "\"client-address\", which is what that listener uses", None);
+    }
+}

@@ -1,0 +1,46 @@
+//! The tables of the file. Each key is declared here and nowhere else.
+
+mod health;
+mod listener;
+mod pool;
+mod process;
+mod supervise;
+
+pub use health::{Health, OnDown, ProtocolRange};
+pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};
+pub use pool::{Backend, HashKey, Policy, Pool, Storage};
+pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
+pub use supervise::{RestartBackoff, Supervise};
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    kind::{list_of, map_of, table},
+    section::section,
+};
+
+section! {
+    /// The whole file.
+    pub struct File {
+        /// The process itself.
+        pub runtime: Runtime = table::<Runtime>(), value("{}");
+        /// What pilotfish says of itself.
+        pub log: Log = table::<Log>(), value("{}");
+        /// Health, metrics and status for operators.
+        pub admin: Admin = table::<Admin>(), value("{}");
+        /// What happens between SIGTERM and the end.
+        pub shutdown: Shutdown = table::<Shutdown>(), value("{}");
+        /// Where clients connect.
+        pub listeners as "listener": Vec<Listener> = list_of::<Listener>(), value("[]");
+        /// Who serves them.
+        pub pools as "pool": BTreeMap<String, Pool> = map_of::<Pool>(), value("{}");
+    }
+}
+
+const ZERO: Duration = Duration::ZERO;
+const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_secs(3600);
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}

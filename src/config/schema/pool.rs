@@ -1,0 +1,98 @@
+//! `[pool.NAME]`: interchangeable backends and the way sessions are placed on them.
+
+use std::time::Duration;
+
+use super::{HOUR, Health, Supervise, ms};
+use crate::{
+    config::{
+        kind::{
+            Address, address, choice, count, duration, list_of, name, number, one_of, optional, secret, size, switch,
+            table, table_or_none,
+        },
+        section::section,
+    },
+    model::Secret,
+};
+
+section! {
+    /// Interchangeable backends: either `backends` that run already, or `supervise` to have pilotfish start them.
+    pub struct Pool {
+        /// How a session (in mode "connection": a connection) finds its backend.
+        pub policy: Policy = one_of::<Policy>(), text("consistent-hash");
+        /// What "consistent-hash" goes by.
+        pub hash_key: HashKey = one_of::<HashKey>(), text("session");
+        /// With "consistent-hash": a backend with more than this many times the mean of the pool's sessions is passed over.
+        pub load_bound: f64 = number(1.0, 100.0, true), value("1.25");
+        /// Sessions on a backend below which `load_bound` does not apply: small numbers are never even.
+        pub load_bound_floor: u32 = count::<u32>(0, 1_000_000), value("32");
+        /// Whose disk the sessions are on. To be said where a pool has more than one of `backends`: a wrong guess loses sessions.
+        pub storage: Option<Storage> = optional(one_of::<Storage>()), absent("\"shared\"");
+        /// The backends that run already.
+        pub backends: Vec<Backend> = list_of::<Backend>(), value("[]");
+        /// How often the names in `backends` are looked up again.
+        pub resolve_interval: Duration = duration(ms(1000), HOUR), text("30s");
+        /// The token that pilotfish shows to the backends (their COPILOT_CONNECTION_TOKEN; supervised ones are given it).
+        pub connection_token: Option<Secret> = optional(secret()), absent("{ file = \"/run/secrets/cli-token\" }");
+        /// How long a dial may take, in both modes.
+        pub connect_timeout: Duration = duration(ms(10), HOUR), text("2s");
+        /// The largest message that a backend may send.
+        pub max_frame: usize = size(1 << 10, 1 << 30), text("64MiB");
+        /// How the backends are checked.
+        pub health: Health = table::<Health>(), value("{}");
+        /// The Copilot CLIs that pilotfish starts itself.
+        pub supervise: Option<Supervise> = table_or_none::<Supervise>(), absent("{ count = 3 }");
+    }
+}
+
+impl Pool {
+    /// Whose disk the sessions are on. Supervised CLIs share one; for a single backend both kinds are the same.
+    pub fn storage(&self) -> Storage {
+        self.storage.unwrap_or(Storage::Shared)
+    }
+}
+
+choice! {
+    /// How a session finds its backend.
+    pub enum Policy {
+        /// by a hash over the backends' names: the same in every pilotfish, and after a restart
+        ConsistentHash = "consistent-hash",
+        /// one after the other, by weight
+        RoundRobin = "round-robin",
+        /// where the fewest sessions live for its weight; in mode "connection" the fewest connections
+        LeastSessions = "least-sessions",
+    }
+}
+
+choice! {
+    /// What the hash goes by.
+    pub enum HashKey {
+        /// the session's id; in mode "connection", which sees none, the client's address
+        Session = "session",
+        /// the client's IP address: all sessions of one machine stay together
+        ClientAddress = "client-address",
+    }
+}
+
+choice! {
+    /// Whose disk the sessions of a pool are on.
+    pub enum Storage {
+        /// every backend sees every session (one COPILOT_HOME), so any of them can resume it
+        Shared = "shared",
+        /// a session stays with the backend whose disk it is on
+        Local = "local",
+    }
+}
+
+section! {
+    /// One Copilot CLI server that runs already.
+    pub struct Backend {
+        /// Its name, which the hash goes by: keep it when the address changes.
+        pub name: String = name(), required("\"cli-1\"");
+        /// Where it listens. A name is looked up again at `resolve_interval`.
+        pub address: Address = address(), required("\"cli-1:4321\"");
+        /// Its share of the sessions, relative to the other backends.
+        pub weight: u32 = count::<u32>(1, 1000), value("1");
+        /// Whether it starts in drain: it gets no new sessions, and those that live there go on.
+        pub drain: bool = switch(), value("false");
+    }
+}

@@ -1,0 +1,101 @@
+//! Files in which single values or keys are wrong.
+
+use super::{Case, REST, refuses};
+
+const CASES: &[Case] = &[
+    Case {
+        text: "[admn]\nbind = 1\n",
+        problems: &[(1, "admn", &["unknown key", "did you mean `admin`?", "runtime, log, admin"])],
+    },
+    Case {
+        text: "[admin]\nbnid = \"127.0.0.1:1\"\n",
+        problems: &[(2, "admin.bnid", &["unknown key", "did you mean `bind`?"])],
+    },
+    Case { text: "[admin]\nzzzzzz = 1\n", problems: &[(2, "admin.zzzzzz", &["unknown key; expected one of bind"])] },
+    Case { text: "admin = 5\n", problems: &[(1, "admin", &["found integer 5; expected a table"])] },
+    Case { text: "[[admin]]\n", problems: &[(1, "admin", &["array", "[admin] with single brackets"])] },
+    Case {
+        text: "[admin]\nbind = \"localhost:4320\"\n",
+        problems: &[(2, "admin.bind", &["\"localhost:4320\"", "did you mean `127.0.0.1:4320`?"])],
+    },
+    Case { text: "[admin]\nbind = \":4320\"\n", problems: &[(2, "admin.bind", &["`0.0.0.0:4320` or `[::]:4320`"])] },
+    Case {
+        text: "[admin]\nbind = 4320\n",
+        problems: &[(2, "admin.bind", &["found integer 4320", "an IP address and a port"])],
+    },
+    Case { text: "[admin]\nbind = \"127.0.0.1:70000\"\n", problems: &[(2, "admin.bind", &["127.0.0.1:70000"])] },
+    Case { text: "[admin]\nbind = \"::1:4320\"\n", problems: &[(2, "admin.bind", &["brackets: \"[::1]:4321\""])] },
+    Case {
+        text: "[runtime]\nworker_threads = 0\n",
+        problems: &[(2, "runtime.worker_threads", &["integer 0", "a whole number from 1 to 1024"])],
+    },
+    Case {
+        text: "[runtime]\nworker_threads = \"4\"\n",
+        problems: &[(2, "runtime.worker_threads", &["found \"4\"", "without the quotes"])],
+    },
+    Case {
+        text: "[runtime]\nworker_threads = 99999999999999999999\n",
+        problems: &[(2, "runtime.worker_threads", &["99999"])],
+    },
+    Case {
+        text: "[log]\nformat = \"jsno\"\n",
+        problems: &[(2, "log.format", &["did you mean `json`?", "\"text\", \"json\""])],
+    },
+    Case {
+        text: "[log]\nlevel = \"inof\"\n",
+        problems: &[(2, "log.level", &["found \"inof\"", "did you mean `info`?"])],
+    },
+    Case { text: "[log]\nlevel = \"info,a=b=c\"\n", problems: &[(2, "log.level", &["directives"])] },
+    Case { text: "[log]\nlevel = \"debug,hyper=wran\"\n", problems: &[(2, "log.level", &["did you mean `warn`?"])] },
+    Case { text: "[log]\nlevel = true\n", problems: &[(2, "log.level", &["boolean true"])] },
+    Case {
+        text: "[shutdown]\ndrain_timeout = \"5 parsecs\"\n",
+        problems: &[(
+            2,
+            "shutdown.drain_timeout",
+            &["\"5 parsecs\"", "from \"0s\" to \"1h\"", "units: ms, s, m, h, d"],
+        )],
+    },
+    Case {
+        text: "[shutdown]\ndrain_timeout = 30\nreadiness_lead = \"-1s\"\n",
+        problems: &[
+            (2, "shutdown.drain_timeout", &["integer 30", "with a unit, such as \"30s\""]),
+            (3, "shutdown.readiness_lead", &["\"-1s\""]),
+        ],
+    },
+    Case {
+        text: "[shutdown]\ndrain_timeout = \"2h\"\n",
+        problems: &[(2, "shutdown.drain_timeout", &["\"2h\"", "to \"1h\""])],
+    },
+    Case {
+        text: "[pool.ok.health]\ninterval = \"0s\"\ntimeout = \"\"\nrise = 0\nfall = -1\njitter = 1.5\npanic_threshold = 101\non_down = \"cutt\"\npassive = \"yes\"\nslow_start = 1979-05-27\n",
+        problems: &[
+            (2, "pool.ok.health.interval", &["\"0s\"", "from \"10ms\""]),
+            (3, "pool.ok.health.timeout", &["\"\""]),
+            (4, "pool.ok.health.rise", &["integer 0", "from 1"]),
+            (5, "pool.ok.health.fall", &["integer -1"]),
+            (6, "pool.ok.health.jitter", &["float 1.5", "from 0 to 1"]),
+            (7, "pool.ok.health.panic_threshold", &["integer 101", "from 0 to 100"]),
+            (8, "pool.ok.health.on_down", &["did you mean `cut`?"]),
+            (9, "pool.ok.health.passive", &["\"yes\"", "true or false"]),
+            (10, "pool.ok.health.slow_start", &["date 1979-05-27"]),
+        ],
+    },
+    Case {
+        text: "[pool.ok.health]\nintervall = \"5s\"\n",
+        problems: &[(2, "pool.ok.health.intervall", &["did you mean `interval`?"])],
+    },
+    Case {
+        text: "[pool.ok.health]\nprotocol_version = { min = 4, max = 3 }\n",
+        problems: &[(2, "pool.ok.health.protocol_version.min", &["from 4 to 3", "min not above max"])],
+    },
+    Case {
+        text: "[pool.ok.health.protocol_version]\nmax = 1\n",
+        problems: &[(2, "pool.ok.health.protocol_version.max", &["from 2 to 1"])],
+    },
+];
+
+#[test]
+fn single_values() {
+    refuses(CASES, REST);
+}

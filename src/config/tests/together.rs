@@ -1,0 +1,81 @@
+//! Files whose values are right one by one and wrong beside each other.
+
+use super::{Case, REST, read, refuses};
+
+const CASES: &[Case] = &[
+    Case {
+        text: "[[listener]]\nname = \"ok\"\nbind = \"127.0.0.1:1\"\npool = \"ok\"\n",
+        problems: &[(7, "listener[1].name", &["\"ok\"", "listener[0]"])],
+    },
+    Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:4320\"\npool = \"ok\"\n",
+        problems: &[(3, "listener[0].bind", &["127.0.0.1:4320", "taken by admin.bind"])],
+    },
+    Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:4\"\npool = \"ok\"\n[[listener]]\nname = \"b\"\nbind = \"[::]:4\"\npool = \"ok\"\n[listener.session]\n",
+        problems: &[(7, "listener[1].bind", &["[::]:4", "taken by listener[0].bind", "covers each"])],
+    },
+    Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:4\"\npool = \"ok\"\nmode = \"connection\"\nconnection_token = { env = \"TOKEN\" }\n[listener.session]\nmax_frame = \"1MiB\"\nauth_timeout = \"1s\"\n",
+        problems: &[
+            (6, "listener[0].connection_token", &["mode \"session\"", "leave it out"]),
+            (8, "listener[0].session.max_frame", &["mode \"session\"", "mode, \"connection\""]),
+            (9, "listener[0].session.auth_timeout", &["mode \"session\""]),
+        ],
+    },
+    Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:4\"\npool = \"ok\"\nconnection = { proxy_protocol = \"v2\" }\n",
+        problems: &[(5, "listener[0].connection.proxy_protocol", &["mode \"connection\""])],
+    },
+    Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"0.0.0.0:4\"\npool = \"ok\"\nconnection_token = { env = \"TOKEN\" }\n[pool.x]\nbackends = [ { name = \"a\", address = \"localhost:4\" } ]\n",
+        problems: &[(7, "pool.x.backends[0].address", &["where pilotfish itself listens", "listener[0].bind"])],
+    },
+    Case {
+        text: "[admin]\nbind = \"127.0.0.1:4450\"\n[pool.a.supervise]\ncount = 1\n[pool.b.supervise]\ncount = 1\nport_range = \"4499-4500\"\n",
+        problems: &[
+            (3, "pool.a.supervise.port_range", &["port 4450", "admin.bind"]),
+            (7, "pool.b.supervise.port_range", &["overlaps pool.a.supervise.port_range"]),
+        ],
+    },
+    Case {
+        text: "[pool.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.supervise]\ncount = 1\n",
+        problems: &[(
+            1,
+            "pool.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.supervise.name_prefix",
+            &["at most 58 characters"],
+        )],
+    },
+];
+
+#[test]
+fn beside_each_other() {
+    refuses(CASES, REST);
+}
+
+#[test]
+fn everything_of_a_file_is_told_at_once() {
+    let text = "[admin]\nbind = 5\n[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\npool = \"y\"\n\
+        [pool.x]\nbackends = []\n[pool.x.health]\nrise = \"a\"\n[logs]\n";
+    let problems = read(text).unwrap_err();
+    let keys: Vec<&str> = problems.errors.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(keys, ["admin.bind", "listener[0].pool", "pool.x", "pool.x.health.rise", "logs"]);
+    assert_eq!(problems.to_string().lines().count(), 6);
+    assert_eq!(
+        problems.to_string().lines().next().unwrap(),
+        "test.toml:2:8: error: admin.bind: found integer 5; expected an IP address and a port such as \
+         \"127.0.0.1:4321\" or \"[::1]:4321\"; port 0 takes a free one"
+    );
+    assert_eq!(problems.warnings.len(), 1, "the pool x is not used");
+}
+
+/// What was refused by itself must not be complained of again because of its stand-in.
+#[test]
+fn a_refused_value_has_no_consequences() {
+    let text = "[[listener]]\nname = \"a\"\nbind = 1\npool = 2\n[[listener]]\nname = 3\nbind = 4\npool = \"x\"\n\
+        [pool.x]\nbackends = 5\n[pool.y]\nsupervise = 6\n[pool.z.supervise]\ncount = 7\nport_range = 8\nrestart_backoff = { max = 9 }\n\
+        [pool.w]\nstorage = 1\nbackends = [ { name = 1, address = 1 }, { name = 2, address = 2 } ]\nhealth = { timeout = 1, protocol_version = 7 }\n";
+    let problems = read(text).unwrap_err();
+    assert!(problems.errors.iter().all(|p| p.found.starts_with("integer")), "{problems}");
+    assert_eq!((problems.errors.len(), problems.warnings.len()), (15, 0), "{problems}");
+}

@@ -1,0 +1,275 @@
+//! The accept loop of both modes: a pingora service that hands out bare tokio sockets.
+//!
+//! Pingora's own listening service wraps each socket into a buffered `Stream`, which costs 26-44 KiB for an idle client
+//! and about 8 % CPU a message (DESIGN section 7). So this is a service beside it, under the same shutdown watch.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use pingora_core::{
+    server::{ListenFds, ShutdownWatch},
+    services::Service,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tracing::{debug, error, warn};
+
+use crate::telemetry::{Held, ListenerMetrics, Rejection, logs::Sparing};
+
+/// Connections that the kernel keeps for us between two accepts.
+const BACKLOG: i32 = 4096;
+
+/// The longest pause after a failed accept; the first is `FIRST_PAUSE`.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Long enough that a full descriptor table does not spin a core, short enough that nobody notices.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// What is done with a client that was let in. It must not block: it spawns a (tracked) task and returns.
+pub type Handler = Arc<dyn Fn(TcpStream, SocketAddr, Seat) + Send + Sync>;
+
+/// A client's place at its listener: counted in `pilotfish_clients` and against the limit until it is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    _client: Held,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// Binds `addr` now (port 0 works), so that a clash is an error of the caller and not a retry loop in a task. The
+/// socket does not block and may be bound again right after a restart.
+pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A bound socket, its limit, and what to do with those who come.
+pub struct Listener {
+    name: String,
+    socket: Option<std::net::TcpListener>,
+    seats: Arc<Semaphore>,
+    metrics: Arc<ListenerMetrics>,
+    handler: Handler,
+    rejected: Sparing,
+}
+
+impl Listener {
+    /// A listener over a socket from [`bind`]. A client beyond `max_clients` is accepted and closed at once, because in
+    /// the kernel's queue it would only wait without knowing why.
+    pub fn new(
+        name: &str,
+        socket: std::net::TcpListener,
+        max_clients: usize,
+        metrics: Arc<ListenerMetrics>,
+        handler: Handler,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            socket: Some(socket),
+            seats: Arc::new(Semaphore::new(max_clients.min(Semaphore::MAX_PERMITS))),
+            metrics,
+            handler,
+            rejected: Sparing::new(Duration::from_secs(10)),
+        }
+    }
+
+    /// Accepts until `stop` is ready, then hands out what already waits in the kernel's queue and closes the socket.
+    /// Nobody who saw the port open is reset: those last ones are told by the handler that we are going away.
+    pub async fn accept_until(&mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let Some(socket) = self.socket.take() else { return Ok(()) };
+        let socket = TcpListener::from_std(socket)?;
+        let mut stop = std::pin::pin!(stop);
+        let mut pause = Pause::default();
+        loop {
+            let accepted = select! {
+                biased;
+                () = &mut stop => break,
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    pause = Pause::default();
+                    self.admit(stream, peer);
+                }
+                Err(failure) => {
+                    self.metrics.rejected.get(Rejection::Failed).inc();
+                    let Some(wait) = pause.after(&failure) else { continue };
+                    warn!(listener = self.name, reason = %failure, "cannot accept, pausing for {wait:?}");
+                    select! {
+                        biased;
+                        () = &mut stop => break,
+                        () = sleep(wait) => {}
+                    }
+                }
+            }
+        }
+        self.empty_queue(&socket.into_std()?);
+        Ok(())
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        let Ok(permit) = self.seats.clone().try_acquire_owned() else {
+            self.metrics.rejected.get(Rejection::Capacity).inc();
+            if let Some(left_out) = self.rejected.pass() {
+                warn!(listener = self.name, left_out, "max_clients reached, closing new clients");
+            }
+            return;
+        };
+        if let Err(failure) = stream.set_nodelay(true) {
+            debug!(listener = self.name, client.addr = %peer, reason = %failure, "client was gone before it was served");
+            self.metrics.rejected.get(Rejection::Failed).inc();
+            return;
+        }
+        self.metrics.accepted.inc();
+        (self.handler)(stream, peer, Seat { _client: Held::one(&self.metrics.clients), _permit: permit });
+    }
+
+    /// Asks the kernel itself: tokio's view of the socket may lag behind.
+    fn empty_queue(&self, socket: &std::net::TcpListener) {
+        for _ in 0..BACKLOG {
+            let Ok((stream, peer)) = socket.accept() else { return };
+            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
+                Ok(stream) => self.admit(stream, peer),
+                Err(_) => self.metrics.rejected.get(Rejection::Failed).inc(),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Service for Listener {
+    /// Runs until the watch says stop or its sender is gone. The socket is bound already, so the descriptors of an
+    /// older process are not asked; one loop is enough, so `listeners_per_fd` is not either.
+    async fn start_service(&mut self, _: Option<ListenFds>, mut shutdown: ShutdownWatch, _: usize) {
+        let stop = async move {
+            // An error means that the sender is gone: nobody could ever tell us to stop, so we stop.
+            let _ = shutdown.wait_for(|stop| *stop).await;
+        };
+        if let Err(failure) = self.accept_until(stop).await {
+            error!(listener = self.name, reason = %failure, "listener ended");
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// How long to wait after an accept that failed.
+#[derive(Debug, Default)]
+struct Pause(Option<Duration>);
+
+impl Pause {
+    /// `None` when the failure was that one client's; otherwise (no descriptors, no memory) a pause that doubles.
+    fn after(&mut self, failure: &io::Error) -> Option<Duration> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+        if matches!(failure.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+            return None;
+        }
+        let wait = self.0.map_or(FIRST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        self.0 = Some(wait);
+        Some(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::telemetry::Metrics;
+
+    const EMFILE: i32 = 24;
+
+    fn local() -> std::net::TcpListener {
+        bind("127.0.0.1:0".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_full_descriptor_table_is_waited_for_longer_and_longer() {
+        let mut pause = Pause::default();
+        let full = io::Error::from_raw_os_error(EMFILE);
+        let waits: Vec<_> = (0..12).map(|_| pause.after(&full).unwrap()).collect();
+        assert_eq!(waits[0], FIRST_PAUSE);
+        assert_eq!(waits[1], FIRST_PAUSE * 2);
+        assert_eq!(waits[11], LONGEST_PAUSE);
+        assert_eq!(pause.after(&io::ErrorKind::ConnectionAborted.into()), None);
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error_at_once() {
+        let first = local();
+        let error = bind(first.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn serves_until_the_watch_says_stop_and_frees_the_port() {
+        let metrics = Metrics::new(&[]).unwrap().listener("sdk");
+        let socket = local();
+        let addr = socket.local_addr().unwrap();
+        let (seen, mut seats) = mpsc::channel(4);
+        let handler: Handler = Arc::new(move |_, peer, seat| drop(seen.try_send((peer, seat))));
+        let mut listener = Listener::new("sdk", socket, 10, metrics.clone(), handler);
+        let (stop, stopped) = watch::channel(false);
+        let service = tokio::spawn(async move { Service::start_service(&mut listener, None, stopped, 1).await });
+
+        let client = TcpStream::connect(addr).await.unwrap();
+        let (peer, seat) = seats.recv().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        assert_eq!(metrics.clients.get(), 1);
+        drop(seat);
+        assert_eq!((metrics.clients.get(), metrics.accepted.get()), (0, 1));
+
+        stop.send_replace(true);
+        service.await.unwrap();
+        bind(addr).unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_client_too_many_is_closed_and_counted() {
+        let metrics = Metrics::new(&[]).unwrap().listener("sdk");
+        let socket = local();
+        let addr = socket.local_addr().unwrap();
+        let (seen, mut seats) = mpsc::channel(4);
+        let handler: Handler = Arc::new(move |stream, _, seat| drop(seen.try_send((stream, seat))));
+        let mut listener = Listener::new("sdk", socket, 1, metrics.clone(), handler);
+        let (stop, stopped) = watch::channel(false);
+        let service = tokio::spawn(async move { Service::start_service(&mut listener, None, stopped, 1).await });
+
+        let _first = TcpStream::connect(addr).await.unwrap();
+        let seat = seats.recv().await.unwrap();
+        let second = TcpStream::connect(addr).await.unwrap();
+        second.readable().await.unwrap();
+        assert_eq!(second.try_read(&mut [0; 1]).unwrap(), 0);
+        assert_eq!(metrics.rejected.get(Rejection::Capacity).get(), 1);
+
+        drop(seat);
+        let _third = TcpStream::connect(addr).await.unwrap();
+        seats.recv().await.unwrap();
+        stop.send_replace(true);
+        service.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn those_in_the_queue_at_the_stop_are_served() {
+        let metrics = Metrics::new(&[]).unwrap().listener("sdk");
+        let socket = local();
+        let addr = socket.local_addr().unwrap();
+        let (seen, mut seats) = mpsc::channel(4);
+        let handler: Handler = Arc::new(move |stream, _, _| drop(seen.try_send(stream)));
+        let client = std::net::TcpStream::connect(addr).unwrap();
+        let mut listener = Listener::new("sdk", socket, 10, metrics, handler);
+        listener.accept_until(std::future::ready(())).await.unwrap();
+        let served = seats.recv().await.unwrap();
+        assert_eq!(served.peer_addr().unwrap(), client.local_addr().unwrap());
+    }
+}

@@ -1,0 +1,89 @@
+//! From a client's address to an open socket of a backend: choose, connect, try the next one.
+
+use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use tokio::{
+    net::TcpStream,
+    time::{error::Elapsed, timeout},
+};
+use tracing::debug;
+
+use super::ConnectionMode;
+use crate::{
+    pool::Member,
+    telemetry::{BackendMetrics, Held, LinkOutcome},
+};
+
+/// Backends that are tried for one client.
+const ATTEMPTS: usize = 3;
+
+/// A backend's socket; the link is counted at the backend as long as this lives.
+#[derive(Debug)]
+pub struct Dialled {
+    /// The socket.
+    pub stream: TcpStream,
+    /// Whose it is.
+    pub link: Link,
+}
+
+/// A link as the policies and the metrics see it.
+#[derive(Debug)]
+pub struct Link {
+    /// The backend.
+    pub member: Arc<Member>,
+    /// Its metrics.
+    pub metrics: Arc<BackendMetrics>,
+    _open: Held,
+}
+
+impl Link {
+    /// Counted before it is open, so that a burst of clients spreads by least connections.
+    fn new(member: Arc<Member>, metrics: Arc<BackendMetrics>) -> Self {
+        member.links.fetch_add(1, Ordering::Relaxed);
+        let open = Held::one(&metrics.links);
+        Self { member, metrics, _open: open }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.member.links.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Opens a link for `client`. `None` when nothing is left to try.
+pub async fn dial(mode: &ConnectionMode, client: SocketAddr) -> Option<Dialled> {
+    let mut tried = Vec::new();
+    while tried.len() < ATTEMPTS {
+        let member = (mode.choose)(client, &tried)?;
+        let link = Link::new(member.clone(), mode.metrics.backend(&member.pool, &member.name));
+        match connect(&member, mode.settings.connect_timeout).await {
+            Ok(stream) => {
+                link.metrics.opened.get(LinkOutcome::Ok).inc();
+                return Some(Dialled { stream, link });
+            }
+            Err(failure) => {
+                link.metrics.opened.get(outcome(&failure)).inc();
+                member.suspect.notify_one();
+                debug!(pool = &*member.pool, backend = &*member.name, client.addr = %client, reason = %failure, "cannot connect");
+                tried.push(member);
+            }
+        }
+    }
+    None
+}
+
+async fn connect(member: &Member, limit: Duration) -> io::Result<TcpStream> {
+    let Some(address) = member.address() else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
+    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_: Elapsed| io::ErrorKind::TimedOut)??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn outcome(failure: &io::Error) -> LinkOutcome {
+    match failure.kind() {
+        io::ErrorKind::ConnectionRefused => LinkOutcome::Refused,
+        io::ErrorKind::TimedOut => LinkOutcome::Timeout,
+        _ => LinkOutcome::Error,
+    }
+}

@@ -1,0 +1,377 @@
+//! What backends send: answers go to whoever asked, their own requests get an id of ours, events tell about turns.
+
+use serde::Deserialize;
+
+use super::{
+    chunk::Frame,
+    client::Client,
+    open::{Open, Own, OwnPurpose, Purpose},
+    sessions::Slot,
+    workspace::{CLIENT, Output},
+};
+use crate::{
+    mux::LinkId,
+    session::{Ended, EventKind, TurnEnd},
+    telemetry::{Dropped, Outcome, TurnOutcome},
+    wire::{
+        RequestId,
+        frame::append_frame,
+        glance::{Glance, glance},
+        scan::Span,
+    },
+};
+
+/// A server call whose answers come as separate requests that carry no session.
+const PROVIDER_CALL: &[u8] = b"llmInference.httpRequestStart";
+const CANCEL: &[u8] = b"$/cancelRequest";
+
+impl Client {
+    /// One whole frame of a backend.
+    #[inline]
+    pub(super) fn link_frame(&mut self, link: LinkId, frame: &Frame<'_>, out: &mut Output) {
+        match glance(frame.body(), true) {
+            Some(seen) => {
+                self.link_message(link, frame, seen, out);
+            }
+            // An answer to nobody (`id: null`) or something unreadable: it cannot be attributed, so it helps nobody.
+            None => self.shared.metrics.dropped.get(Dropped::Malformed).inc(),
+        }
+    }
+
+    /// Handles a message of which at least the first part is there, and sends that on. `false`: it goes nowhere.
+    #[inline]
+    pub(super) fn link_message(&mut self, link: LinkId, frame: &Frame<'_>, seen: Glance<'_>, out: &mut Output) -> bool {
+        match seen {
+            Glance::Event { session, kind } => {
+                if let Some(kind) = EventKind::of(kind)
+                    && (kind != EventKind::Delta || self.sessions.awaits_delta())
+                {
+                    self.session_event(link, session, kind);
+                }
+                self.pass_to_client(link, frame, out)
+            }
+            Glance::Answer { id, ok } => self.answer(link, frame, id, ok, out),
+            Glance::Call { id: Some(id), method } => self.backend_call(link, frame, id, method, out),
+            Glance::Call { id: None, method } => self.notification(link, frame, method, out),
+        }
+    }
+
+    /// Whether an answer has to be whole before it is known where it goes.
+    pub(super) fn needs_whole(&self, body: &[u8], seen: Glance<'_>) -> bool {
+        let Glance::Answer { id, .. } = seen else { return false };
+        let Some(id) = id.of(body).and_then(RequestId::read) else { return true };
+        let open = self.requests.get(&id).map(|open| &open.purpose);
+        id.own_number().is_some() || matches!(open, Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
+    }
+
+    /// Sends a frame on as it came, unless another backend's large frame is on its way to the client.
+    #[inline]
+    fn pass_to_client(&mut self, link: LinkId, frame: &Frame<'_>, out: &mut Output) -> bool {
+        self.meter.frames_out += 1;
+        if self.flow_from.is_some_and(|from| from != link) {
+            append_frame(&mut self.after_flow, frame.body());
+            return false;
+        }
+        frame.pass(CLIENT, out);
+        true
+    }
+
+    /// A frame of ours to the client.
+    pub(super) fn tell(&mut self, body: &[u8], out: &mut Output) {
+        self.meter.frames_out += 1;
+        if self.flow_from.is_some() {
+            append_frame(&mut self.after_flow, body);
+        } else {
+            out.frame(CLIENT, body);
+        }
+    }
+
+    fn session_event(&mut self, link: LinkId, session: &[u8], kind: EventKind) {
+        let Ok(session) = std::str::from_utf8(session) else { return };
+        let Some(slot) = self.sessions.find(session) else { return };
+        let Some(entry) = self.sessions.get(slot).filter(|entry| entry.link == link) else { return };
+        let Some(live) = entry.attachment.as_ref().map(|attachment| attachment.live().clone()) else { return };
+        let queued = entry.sends > 0;
+        if kind == EventKind::Idle && queued {
+            // An answer to a prompt is still open: the idle that came is an earlier turn's.
+            return;
+        }
+        let (first_delta, ended) = live.event(self.caller.number, kind, self.now);
+        if let Some(after) = first_delta {
+            self.shared.pool.first_delta.observe(after.as_secs_f64());
+        }
+        self.count_turn(slot, ended);
+        match kind {
+            EventKind::Started => self.sessions.begin_turn(slot),
+            EventKind::Delta => self.sessions.delta_came(slot),
+            EventKind::Idle => self.sessions.end_turn(slot),
+            EventKind::Shutdown => {
+                // The session ended at its home; whoever resumes it is placed anew.
+                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+                    attachment.close();
+                }
+            }
+            EventKind::Failed | EventKind::Aborted => {}
+        }
+    }
+
+    pub(super) fn count_turn(&self, slot: Slot, ended: Option<Ended>) {
+        let (Some(ended), Some(entry)) = (ended, self.sessions.get(slot)) else { return };
+        let outcome = match ended.end {
+            TurnEnd::Idle => TurnOutcome::Idle,
+            TurnEnd::Error => TurnOutcome::Error,
+            TurnEnd::Aborted => TurnOutcome::Aborted,
+            TurnEnd::BackendLost => TurnOutcome::BackendLost,
+            TurnEnd::ClientLost => TurnOutcome::ClientLost,
+        };
+        self.shared.backend(&entry.home.name).turns.get(outcome).inc();
+        self.shared.pool.turn_duration.observe(ended.took.as_secs_f64());
+    }
+
+    fn answer(&mut self, link: LinkId, frame: &Frame<'_>, token: Span, ok: bool, out: &mut Output) -> bool {
+        let id = token.of(frame.body()).and_then(RequestId::read);
+        let Some(id) = id else {
+            self.shared.metrics.dropped.get(Dropped::Malformed).inc();
+            return false;
+        };
+        if let Some(number) = id.own_number() {
+            self.own_answer(link, number, frame, ok, out);
+            return false;
+        }
+        // Only the link that holds the request may answer it.
+        if self.requests.get(&id).is_none_or(|open| open.link != link) {
+            self.shared.metrics.dropped.get(Dropped::StrayAnswer).inc();
+            return false;
+        }
+        let Some(mut open) = self.requests.take(&id) else { return false };
+        match std::mem::replace(&mut open.purpose, Purpose::Plain) {
+            Purpose::Plain => {}
+            Purpose::Search(search) => match self.found_or_on(&id, &mut open, search, frame.body(), ok, out) {
+                true => {}
+                false => {
+                    self.requests.open(id, open);
+                    return false;
+                }
+            },
+            purpose => self.settle(purpose, link, frame.body(), ok, out),
+        }
+        self.count_answer(&open, ok);
+        self.pass_to_client(link, frame, out)
+    }
+
+    /// What an answer means for the sessions of this client.
+    fn settle(&mut self, purpose: Purpose, link: LinkId, body: &[u8], ok: bool, out: &mut Output) {
+        match purpose {
+            Purpose::Connect => {
+                if self.links[link as usize].as_ref().is_some_and(|link| !link.is_ready()) {
+                    self.greeted(link, out);
+                }
+            }
+            Purpose::Send(slot) => self.sent(slot, ok),
+            Purpose::Attach { slot, known } => self.attach_answered(slot, known, ok),
+            Purpose::Detach(slot) if ok => {
+                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+                    attachment.detach();
+                }
+            }
+            Purpose::End(slot) if ok && memchr::memmem::find(body, b"\"success\":false").is_none() => {
+                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+                    attachment.close();
+                }
+            }
+            Purpose::Learn if ok => self.learnt(body, link),
+            _ => {}
+        }
+    }
+
+    /// A prompt was answered: queued, or refused, in which case no turn comes of it.
+    fn sent(&mut self, slot: Slot, ok: bool) {
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        entry.sends = entry.sends.saturating_sub(1);
+        if ok || entry.sends > 0 {
+            return;
+        }
+        let ended = entry.attachment.as_ref().and_then(|held| held.live().end_turn(TurnEnd::Error, self.now));
+        self.count_turn(slot, ended);
+        self.sessions.end_turn(slot);
+    }
+
+    fn attach_answered(&mut self, slot: Slot, known: bool, ok: bool) {
+        if ok {
+            return self.attached(slot);
+        }
+        if !known && let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+            attachment.detach();
+        }
+    }
+
+    /// `true`: the search has ended and its answer is the client's.
+    fn found_or_on(
+        &mut self,
+        id: &RequestId,
+        open: &mut Open,
+        search: Box<super::open::Search>,
+        body: &[u8],
+        ok: bool,
+        out: &mut Output,
+    ) -> bool {
+        let search = if is_miss(body, ok) {
+            match self.search_on(id, open, search, out) {
+                Some(search) => search,
+                None => return false,
+            }
+        } else {
+            search
+        };
+        if let Some(slot) = search.slot {
+            self.attach_answered(slot, false, ok);
+        }
+        true
+    }
+
+    fn own_answer(&mut self, link: LinkId, number: u64, frame: &Frame<'_>, ok: bool, out: &mut Output) {
+        let Some(own) = self.own.take(number) else {
+            return self.shared.metrics.dropped.get(Dropped::LateAnswer).inc();
+        };
+        match own.purpose {
+            // -32601: an old server without `connect`; it needs none.
+            OwnPurpose::Connect if ok || memchr::memmem::find(frame.body(), b"-32601").is_some() => {
+                self.greeted(link, out)
+            }
+            OwnPurpose::Connect => {
+                tracing::warn!(conn = self.caller.number, "a backend refused our connect");
+                self.fail_link(link, out);
+            }
+            OwnPurpose::Setup => {}
+            OwnPurpose::Gather(place) => {
+                if let Some(Some(gather)) = self.gathers.get_mut(place) {
+                    gather.answered(frame.body(), ok);
+                }
+                self.finish_gather(place, out);
+            }
+        }
+    }
+
+    /// A request of ours will not be answered.
+    pub(super) fn missed(&mut self, own: Own, out: &mut Output) {
+        if let OwnPurpose::Gather(place) = own.purpose {
+            if let Some(Some(gather)) = self.gathers.get_mut(place) {
+                gather.missed();
+            }
+            self.finish_gather(place, out);
+        }
+    }
+
+    /// A backend's request: to the client under an integer of ours.
+    fn backend_call(&mut self, link: LinkId, frame: &Frame<'_>, id: Span, method: Span, out: &mut Output) -> bool {
+        let body = frame.body();
+        let (Some(token), Some(name)) = (id.of(body), method.of(body)) else { return false };
+        if name == PROVIDER_CALL {
+            self.note_provider_call(link, body);
+        }
+        let number = self.asks.open(link, token).to_string();
+        self.meter.frames_out += 1;
+        if self.flow_from.is_some_and(|from| from != link) {
+            let edited = crate::wire::edit::replace(body, id, number.as_bytes());
+            append_frame(&mut self.after_flow, &edited);
+            return false;
+        }
+        frame.pass_edited(CLIENT, id, number.as_bytes(), out);
+        true
+    }
+
+    fn note_provider_call(&mut self, link: LinkId, body: &[u8]) {
+        #[derive(Deserialize)]
+        struct Called {
+            params: CalledParams,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct CalledParams {
+            request_id: String,
+        }
+        if let Ok(called) = serde_json::from_slice::<Called>(body) {
+            self.provider_calls.insert(called.params.request_id, link);
+        }
+    }
+
+    fn notification(&mut self, link: LinkId, frame: &Frame<'_>, method: Span, out: &mut Output) -> bool {
+        let body = frame.body();
+        match method.of(body) {
+            Some(CANCEL) => self.backend_cancel(link, body, out),
+            Some(b"session.event") => {
+                // Not in the usual shape: read it the slow way.
+                if let Some((session, kind)) = read_event(body)
+                    && let Some(kind) = EventKind::of(kind.as_bytes())
+                {
+                    self.session_event(link, session.as_bytes(), kind);
+                }
+                self.pass_to_client(link, frame, out)
+            }
+            Some(_) => self.pass_to_client(link, frame, out),
+            None => false,
+        }
+    }
+
+    /// A backend takes a request of its own back.
+    fn backend_cancel(&mut self, link: LinkId, body: &[u8], out: &mut Output) -> bool {
+        #[derive(Deserialize)]
+        struct Cancel<'a> {
+            #[serde(borrow)]
+            params: CancelParams<'a>,
+        }
+        #[derive(Deserialize)]
+        struct CancelParams<'a> {
+            #[serde(borrow)]
+            id: &'a serde_json::value::RawValue,
+        }
+        let token = serde_json::from_slice::<Cancel<'_>>(body).ok().map(|cancel| cancel.params.id.get().as_bytes());
+        if let Some(number) = token.and_then(|token| self.asks.number_of(link, token)) {
+            self.tell_cancel(number, out);
+        }
+        false
+    }
+
+    /// Tells the client that nobody waits for its answer to our number `number` any more.
+    pub(super) fn tell_cancel(&mut self, number: i64, out: &mut Output) {
+        let body = format!(r#"{{"jsonrpc":"2.0","method":"$/cancelRequest","params":{{"id":{number}}}}}"#);
+        self.tell(body.as_bytes(), out);
+    }
+
+    pub(super) fn count_answer(&self, open: &Open, ok: bool) {
+        let outcome = if ok { Outcome::Ok } else { Outcome::Error };
+        let took = self.now.saturating_duration_since(open.started);
+        self.shared.pool.method(Some(usize::from(open.method.0))).answered(outcome, took);
+    }
+}
+
+/// Whether an answer says that the session is not on that backend's disk. Tried on the runtime 1.0.102: resume and
+/// getMessages answer an error, getMetadata `{}`, delete and destroy `success: false`.
+fn is_miss(body: &[u8], ok: bool) -> bool {
+    let says = |text: &[u8]| memchr::memmem::find(body, text).is_some();
+    if ok {
+        body.len() < 300 && (body.ends_with(br#""result":{}}"#) || says(b"\"success\":false"))
+    } else {
+        says(b"ession not found") || says(b"file not found")
+    }
+}
+
+fn read_event(body: &[u8]) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct Message {
+        params: EventParams,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct EventParams {
+        session_id: String,
+        event: Event,
+    }
+    #[derive(Deserialize)]
+    struct Event {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let message: Message = serde_json::from_slice(body).ok()?;
+    Some((message.params.session_id, message.params.event.kind))
+}

@@ -1,0 +1,288 @@
+//! How things end: errors of ours, deadlines, a lost link, a drain, the client's goodbye. Whatever is open is answered first.
+
+use super::{
+    calls::Call,
+    client::{Client, Closing},
+    open::{NO_LINK, Open, OwnPurpose, Purpose},
+    workspace::{CLIENT, Output},
+};
+use crate::{
+    mux::LinkId,
+    session::TurnEnd,
+    telemetry::{self, ClientEnd, LinkEnd, Outcome, TurnOutcome},
+    wire::{Reason, RequestId, reply},
+};
+
+/// A backend gets this long to close its side after the client has closed its own.
+const HALF_CLOSE: std::time::Duration = std::time::Duration::from_secs(10);
+
+impl Client {
+    /// Answers a call with an error of ours.
+    pub(super) fn refuse(&mut self, call: &Call<'_>, reason: Reason, message: &str, out: &mut Output) {
+        let method = self.shared.pool.method(Some(usize::from(call.method.0)));
+        method.answered(Outcome::Refused(telemetry::Reason::named(reason.text())), std::time::Duration::ZERO);
+        if call.id.is_some() {
+            self.answer_error(call.id, reason, message, out);
+        }
+    }
+
+    /// Answers with an error of ours; `id: None` tells the client that something of its could not be read.
+    pub(super) fn answer_error(&mut self, id: Option<&RequestId>, reason: Reason, message: &str, out: &mut Output) {
+        self.shared.metrics.errors.get(telemetry::Reason::named(reason.text())).inc();
+        tracing::debug!(conn = self.caller.number, id = ?id, reason = reason.text(), "answered with an error");
+        let body = match reason {
+            Reason::BackendLost => reply::error_with(id, reason, message, serde_json::json!({ "executed": "unknown" })),
+            _ => reply::error(id, reason, message),
+        };
+        self.tell(&body, out);
+    }
+
+    pub(super) fn count_refusal(&self, open: &Open, reason: Reason) {
+        let took = self.now.saturating_duration_since(open.started);
+        let outcome = Outcome::Refused(telemetry::Reason::named(reason.text()));
+        self.shared.pool.method(Some(usize::from(open.method.0))).answered(outcome, took);
+    }
+
+    /// Undoes what was noted for a request that will not be answered by its backend.
+    pub(super) fn forget_request(&mut self, open: Open) {
+        match open.purpose {
+            Purpose::Attach { slot, known: false } => {
+                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+                    attachment.detach();
+                }
+            }
+            Purpose::Search(search) => {
+                if let Some(attachment) =
+                    search.slot.and_then(|slot| self.sessions.remove(slot)).and_then(|entry| entry.attachment)
+                {
+                    attachment.detach();
+                }
+            }
+            Purpose::Send(slot) => {
+                if let Some(entry) = self.sessions.get_mut(slot) {
+                    entry.sends = entry.sends.saturating_sub(1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A link ended: everything that was open on it is answered at once, turns end, the client stays.
+    pub(super) fn lose_link(&mut self, id: LinkId, why: LinkEnd, out: &mut Output) {
+        let Some(mut link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };
+        if !link.is_ready() {
+            // Nothing but the greeting was sent: what waits may go elsewhere.
+            self.links[id as usize] = Some(link);
+            return self.fail_link(id, out);
+        }
+        link.metrics.closed.get(why).inc();
+        if self.client_eof.is_none() && why != LinkEnd::Cut {
+            link.member.suspect.notify_one();
+            tracing::info!(conn = self.caller.number, backend = %link.member.name, reason = ?why, "link lost");
+        }
+        if self.general == Some(id) {
+            self.general = None;
+        }
+        self.end_flows_of(id, link.inbound.flow.take().map_or(0, |flow| flow.left), out);
+        for (request, open) in self.requests.take_where(|open| open.link == id) {
+            self.count_refusal(&open, Reason::BackendLost);
+            self.forget_request(open);
+            let message = "the backend was lost while this request was open; it may have run";
+            self.answer_error(Some(&request), Reason::BackendLost, message, out);
+        }
+        for own in self.own.take_where(|own| own.link == id) {
+            self.missed(own, out);
+        }
+        for number in self.asks.forget_link(id) {
+            self.tell_cancel(number, out);
+        }
+        self.provider_calls.retain(|_, link| *link != id);
+        self.forget_sessions_of(id, true, out);
+    }
+
+    /// Large frames that were on their way from or to a link that is gone.
+    fn end_flows_of(&mut self, id: LinkId, missing: usize, out: &mut Output) {
+        if self.flow_from == Some(id) {
+            // The client was promised so many bytes: without them it could not read on. It will refuse the body, and the
+            // request's own error follows.
+            let blank = vec![b' '; missing];
+            out.write(CLIENT, &blank);
+            self.end_link_flow(out);
+        }
+        if let Some(flow) = &mut self.inbound.flow
+            && flow.dest == Some(id)
+        {
+            (flow.dest, flow.scanner) = (None, None);
+        }
+    }
+
+    /// Sessions whose link is gone. `lost`: they were live; the client is told how their turns ended.
+    pub(super) fn forget_sessions_of(&mut self, id: LinkId, lost: bool, out: &mut Output) {
+        for slot in self.sessions.slots(|entry| entry.link == id && entry.attachment.is_some()) {
+            let Some(entry) = self.sessions.get_mut(slot) else { continue };
+            let Some(attachment) = entry.attachment.take() else { continue };
+            let (session, busy) = (entry.id.clone(), entry.busy);
+            // A second client's link may still hold the session up; its turn is that client's to end.
+            if attachment.live().clients() == 1 {
+                let ended = attachment.live().end_turn(TurnEnd::BackendLost, self.now);
+                self.count_turn(slot, ended);
+            }
+            attachment.detach();
+            self.sessions.end_turn(slot);
+            if lost && busy {
+                self.tell_turn_cut(&session, "backend_lost", "the backend was lost in the middle of this turn", out);
+            }
+            if !lost {
+                self.sessions.remove(slot);
+            }
+        }
+    }
+
+    /// Ends a cut turn for the client the way the runtime ends one.
+    fn tell_turn_cut(&mut self, session: &str, reason: &str, message: &str, out: &mut Output) {
+        let timestamp = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
+        let data = serde_json::json!({ "errorType": reason, "message": message });
+        for (kind, data) in [("session.error", data), ("session.idle", serde_json::json!({}))] {
+            let event_id = uuid::Uuid::new_v4().to_string();
+            let body = reply::event(session, kind, &data, &event_id, &timestamp);
+            self.tell(&body, out);
+        }
+    }
+
+    pub(super) fn answer_all_open(&mut self, reason: Reason, message: &str, out: &mut Output) {
+        for (id, open) in self.requests.take_where(|_| true) {
+            self.count_refusal(&open, reason);
+            self.forget_request(open);
+            self.answer_error(Some(&id), reason, message, out);
+        }
+    }
+
+    /// Begins the end of the connection: what is gathered and waits is written, then our side is closed.
+    pub(super) fn close(&mut self, why: ClientEnd, out: &mut Output) {
+        if self.closing.is_some() {
+            return;
+        }
+        if why != ClientEnd::Protocol {
+            self.answer_all_open(Reason::Draining, "the connection is being closed", out);
+        }
+        self.closing = Some(Closing { why, since: self.now, said_goodbye: false });
+    }
+
+    /// Nothing of this client is running: it may be closed in a drain.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sessions.busy() == 0 && self.requests.is_empty() && self.inbound.waiting_since.is_none()
+    }
+
+    /// The drain's deadline: what is left is answered and cut.
+    pub(super) fn cut_at_deadline(&mut self, out: &mut Output) {
+        for slot in self.sessions.slots(|entry| entry.busy) {
+            if let Some(entry) = self.sessions.get(slot) {
+                let session = entry.id.clone();
+                self.tell_turn_cut(&session, "draining", "the proxy stopped before this turn had ended", out);
+            }
+        }
+        self.answer_all_open(Reason::Draining, "the proxy stopped before this request was answered", out);
+        self.close(ClientEnd::Deadline, out);
+    }
+
+    pub(super) fn has_deadlines(&self) -> bool {
+        !self.requests.is_empty()
+            || self.inbound.waiting_since.is_some()
+            || !self.authenticated
+            || self.closing.is_some()
+            || self.client_eof.is_some()
+            || !self.own.is_empty()
+    }
+
+    /// Looks at every deadline. Called about once a second while there are any.
+    pub(super) fn check_deadlines(&mut self, out: &mut Output) {
+        let (now, settings) = (self.now, &self.shared.settings);
+        let since = |at| now.saturating_duration_since(at);
+        if !self.authenticated && since(self.accepted) >= settings.auth_timeout {
+            return self.close(ClientEnd::Unauthenticated, out);
+        }
+        let allowed = if self.inbound.in_head { settings.header_timeout } else { settings.body_timeout };
+        // While we do not read, the client cannot be blamed.
+        if self.inbound.waiting_since.is_some_and(|at| since(at) >= allowed) && self.closing.is_none() {
+            let blocked = self.links.iter().flatten().any(|link| link.waiting() > settings.high_watermark);
+            if !blocked {
+                self.answer_all_open(Reason::InvalidFrame, "a frame did not arrive in time", out);
+                self.answer_error(None, Reason::InvalidFrame, "a frame did not arrive in time", out);
+                return self.close(ClientEnd::Timeout, out);
+            }
+        }
+        if self.client_eof.is_some_and(|at| since(at) >= HALF_CLOSE) {
+            self.close(ClientEnd::Client, out);
+        }
+        self.time_out_links(out);
+        self.time_out_requests(out);
+    }
+
+    fn time_out_links(&mut self, out: &mut Output) {
+        let (now, settings) = (self.now, &self.shared.settings);
+        let late = |link: &super::link::Link| {
+            let greeting =
+                !link.is_ready() && now.saturating_duration_since(link.since) >= settings.connect_timeout * 2;
+            // Its large frame blocks everything else for this client.
+            let stuck = link.inbound.flow.is_some()
+                && self.outbox.is_empty()
+                && link
+                    .inbound
+                    .waiting_since
+                    .is_some_and(|at| now.saturating_duration_since(at) >= settings.body_timeout);
+            greeting || stuck
+        };
+        let late: Vec<LinkId> =
+            (0..self.links.len() as LinkId).filter(|id| self.links[*id as usize].as_ref().is_some_and(late)).collect();
+        for id in late {
+            self.lose_link(id, LinkEnd::Timeout, out);
+        }
+    }
+
+    fn time_out_requests(&mut self, out: &mut Output) {
+        let (now, settings) = (self.now, self.shared.settings.clone());
+        let table = crate::wire::Methods::get();
+        let late = |open: &Open| {
+            now.saturating_duration_since(open.started) >= settings.patience(table.row(open.method).timeout)
+        };
+        let gathers: Vec<usize> = self
+            .requests
+            .iter()
+            .filter(|(_, open)| late(open))
+            .filter_map(|(_, open)| if let Purpose::Gather(place) = open.purpose { Some(place) } else { None })
+            .collect();
+        for place in gathers {
+            // Those who answered in time are merged; the flag says that it is not all.
+            let late = |own: &super::open::Own| matches!(own.purpose, OwnPurpose::Gather(of) if of == place);
+            for own in self.own.take_where(late) {
+                self.missed(own, out);
+            }
+        }
+        for (id, open) in self.requests.take_where(|open| open.link != NO_LINK && late(open)) {
+            self.count_refusal(&open, Reason::Timeout);
+            self.forget_request(open);
+            let message = "the backend did not answer within the deadline of this class of request";
+            self.answer_error(Some(&id), Reason::Timeout, message, out);
+        }
+    }
+
+    /// The client is gone: its holds are given back, its links are closed.
+    pub(super) fn leave(&mut self) {
+        let why = if self.draining { LinkEnd::Drained } else { LinkEnd::Client };
+        for link in self.links.iter_mut().filter_map(Option::take) {
+            if link.is_ready() {
+                link.metrics.closed.get(why).inc();
+            }
+        }
+        for slot in self.sessions.slots(|_| true) {
+            let Some(entry) = self.sessions.get_mut(slot) else { continue };
+            let Some(attachment) = entry.attachment.take() else { continue };
+            if attachment.live().clients() == 1
+                && let Some(ended) = attachment.live().end_turn(TurnEnd::ClientLost, self.now)
+            {
+                self.shared.backend(&attachment.live().home().name).turns.get(TurnOutcome::ClientLost).inc();
+                self.shared.pool.turn_duration.observe(ended.took.as_secs_f64());
+            }
+        }
+    }
+}

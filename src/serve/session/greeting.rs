@@ -1,0 +1,180 @@
+//! `connect`, set-up that belongs to the whole connection, and how a new link learns both.
+
+use super::{
+    calls::Call,
+    chunk::Frame,
+    client::Client,
+    link::{Held, State},
+    open::{Open, Own, OwnPurpose, Purpose},
+    workspace::Output,
+};
+use crate::{
+    model::Secret,
+    mux::LinkId,
+    telemetry::ClientEnd,
+    wire::{Methods, Reason, RequestId, Scan, connect::ConnectParams, scan::Place},
+};
+
+/// Wrong tokens are borne this often; the runtime bears any number.
+const TRIES: u8 = 3;
+
+impl Client {
+    /// The client's `connect`: its token ends here; the rest goes to the first link, whose answer is the backend's own.
+    pub(super) fn connect(&mut self, call: &Call<'_>, out: &mut Output) {
+        let Some((params, token)) = ConnectParams::read(call.body()) else {
+            return self.refuse(call, Reason::InvalidParams, "the params of connect cannot be read", out);
+        };
+        if !self.is_welcome(token.as_ref()) {
+            self.failed_tries += 1;
+            self.refuse(call, Reason::AuthenticationFailed, "AUTHENTICATION_FAILED", out);
+            if self.failed_tries >= TRIES {
+                self.close(ClientEnd::Unauthenticated, out);
+            }
+            return;
+        }
+        self.authenticated = true;
+        self.setup.set_connect(params);
+        match call.id {
+            Some(id) => self.connect_general(id, out),
+            None => self.refuse(call, Reason::InvalidRequest, "connect needs an id", out),
+        }
+    }
+
+    /// Sends the client's `connect` over its general link: as that link's greeting if it is new.
+    fn connect_general(&mut self, id: &RequestId, out: &mut Output) {
+        let Some(link) = self.general_link() else {
+            return self.answer_error(Some(id), Reason::NoBackend, "no healthy backend in the pool", out);
+        };
+        let method = Methods::get().find("connect");
+        self.requests.open(id.clone(), Open { link, method, started: self.now, purpose: Purpose::Connect });
+        let token = self.shared.settings.backend_token.as_ref();
+        let Some(body) = self.setup.connect().map(|connect| connect.body(id, token)) else { return };
+        let Some(Some(link_state)) = self.links.get_mut(link as usize) else { return };
+        match link_state.state {
+            State::Ready => self.say(link, &body, out),
+            State::Dialing(_) if link_state.greeted_by.is_none() => link_state.greeted_by = Some(id.clone()),
+            _ => link_state.held.push(Held { id: Some(id.clone()), body }),
+        }
+    }
+
+    fn is_welcome(&self, token: Option<&Secret>) -> bool {
+        let Some(wanted) = &self.shared.settings.token else { return true };
+        token.is_some_and(|token| same(wanted.expose().as_bytes(), token.expose().as_bytes()))
+    }
+
+    /// The link's socket is open: greets it with the client's own `connect`, or with one of ours.
+    pub(super) fn greet(&mut self, id: LinkId, out: &mut Output) {
+        let token = self.shared.settings.backend_token.clone();
+        let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
+        let client_id = link.greeted_by.clone();
+        let body = match (&client_id, self.setup.connect()) {
+            (Some(client_id), Some(params)) => params.body(client_id, token.as_ref()),
+            (_, params) if params.is_some() || token.is_some() => {
+                let own = Own { link: id, started: self.now, purpose: OwnPurpose::Connect };
+                let own = self.own.open(own);
+                self.setup.connect().cloned().unwrap_or_default().body(&own, token.as_ref())
+            }
+            // A client that never said `connect`, to backends that do not ask for it.
+            _ => return self.greeted(id, out),
+        };
+        self.say(id, &body, out);
+    }
+
+    /// The backend answered the greeting: the set-up is replayed, then what waited goes.
+    pub(super) fn greeted(&mut self, id: LinkId, out: &mut Output) {
+        self.opened(id);
+        let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
+        link.state = State::Ready;
+        let own_connect = link.greeted_by.take().is_none();
+        let held = std::mem::take(&mut link.held);
+        let calls: Vec<Vec<u8>> =
+            if own_connect { self.setup.calls().map(<[u8]>::to_vec).collect() } else { Vec::new() };
+        for body in calls {
+            self.replay(id, &body, out);
+        }
+        for frame in held {
+            self.say(id, &frame.body, out);
+        }
+    }
+
+    fn replay(&mut self, id: LinkId, body: &[u8], out: &mut Output) {
+        let own = self.own.open(Own { link: id, started: self.now, purpose: OwnPurpose::Setup });
+        let Some(span) = Scan::read(body).ok().and_then(|scan| scan.id) else { return };
+        let mut json = Vec::new();
+        own.append_json(&mut json);
+        self.say(id, &crate::wire::edit::replace(body, span, &json), out);
+    }
+
+    /// Set-up of the whole connection: answered by the client's own backend, told to every other link, kept for later ones.
+    pub(super) fn set_up(&mut self, call: &Call<'_>, name: &str, out: &mut Output) {
+        if !self.setup.note(name, call.body()) {
+            return self.refuse(call, Reason::Capacity, "too many set-up calls on one connection", out);
+        }
+        self.to_general(call, Purpose::Plain, out);
+        let others: Vec<LinkId> = (0..self.links.len() as LinkId)
+            .filter(|id| Some(*id) != self.general)
+            .filter(|id| self.links[*id as usize].as_ref().is_some_and(super::link::Link::is_ready))
+            .collect();
+        for link in others {
+            self.replay(link, call.body(), out);
+        }
+    }
+
+    /// An answer to a provider call: to the backend that asked.
+    pub(super) fn provider_reply(&mut self, call: &Call<'_>, out: &mut Output) {
+        let asked = call.scan.text(call.body(), Place::RequestId);
+        match asked.and_then(|request| self.provider_calls.get(&*request).copied()) {
+            Some(link) if self.links.get(link as usize).is_some_and(Option::is_some) => {
+                self.open_on(call, link, Purpose::Plain, out);
+            }
+            _ => self.to_general(call, Purpose::Plain, out),
+        }
+    }
+
+    /// The link cannot be made: what waited for it is placed again elsewhere, for nothing of it was sent.
+    pub(super) fn fail_link(&mut self, id: LinkId, out: &mut Output) {
+        let Some(link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };
+        link.member.suspect.notify_one();
+        self.avoid.push((link.member.name.clone(), self.now));
+        if self.general == Some(id) {
+            self.general = None;
+        }
+        let greeting = link.greeted_by.clone();
+        let connect = greeting
+            .as_ref()
+            .and_then(|id| Some(Held { id: Some(id.clone()), body: self.setup.connect()?.body(id, None) }));
+        self.forget_sessions_of(id, false, out);
+        let gathers = self.own.take_where(|own| own.link == id);
+        for held in connect.into_iter().chain(link.held) {
+            if let Some(open) = held.id.as_ref().and_then(|id| self.requests.take(id)) {
+                self.forget_request(open);
+                self.again(&held.body, out);
+            }
+        }
+        for own in gathers {
+            self.missed(own, out);
+        }
+    }
+
+    /// Handles a request that was not sent anywhere yet once more.
+    fn again(&mut self, body: &[u8], out: &mut Output) {
+        self.meter.frames_in = self.meter.frames_in.saturating_sub(1);
+        match connect_id(body) {
+            // Its token was right the first time.
+            Some(id) => self.connect_general(&id, out),
+            None => self.client_frame(&Frame::of_body(body), out),
+        }
+    }
+}
+
+/// The id of a `connect`; `None` for other calls.
+fn connect_id(body: &[u8]) -> Option<RequestId> {
+    let scan = Scan::read(body).ok()?;
+    (scan.method_name(body)? == "connect").then(|| scan.request_id(body)).flatten()
+}
+
+/// Compares in a time that does not tell where the first difference is.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    let differences = a.iter().zip(b).fold(0u8, |sum, (a, b)| sum | (a ^ b));
+    a.len() == b.len() && differences == 0
+}

@@ -1,0 +1,51 @@
+//! Session mode (layer 7): one client connection, any number of sessions, each on its own backend.
+//!
+//! # Layout
+//! - [`SessionMode`]: what the clients of one listener share; gives the accept loop its handler.
+//! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
+//! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
+//! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
+//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets.
+
+mod answers;
+mod calls;
+mod chunk;
+mod client;
+mod ending;
+mod greeting;
+mod inbound;
+mod link;
+mod open;
+mod outbox;
+mod placing;
+mod sessions;
+mod settings;
+mod workspace;
+
+use std::sync::Arc;
+
+use self::client::Client;
+pub use self::settings::{SessionSettings, Shared};
+use super::accept::Handler;
+
+/// Session mode on one listener.
+#[derive(Clone, Debug)]
+pub struct SessionMode {
+    shared: Arc<Shared>,
+}
+
+impl SessionMode {
+    /// Session mode with these settings and this router.
+    pub fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What the accept loop does with a client: one tracked task for it.
+    pub fn handler(&self) -> Handler {
+        let shared = self.shared.clone();
+        Arc::new(move |socket, address, seat| {
+            let client = Client::new(shared.clone(), socket, address, seat);
+            shared.tracker.spawn(client.run());
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! What is remembered of a request until its answer.
+
+use std::{sync::Arc, time::Instant};
+
+use super::sessions::Slot;
+use crate::{mux::LinkId, pool::Member, wire::MethodIndex};
+
+/// No link: the request is answered from several (see [`Purpose::Gather`]).
+pub const NO_LINK: LinkId = LinkId::MAX;
+
+/// An open request of the client.
+#[derive(Debug)]
+pub struct Open {
+    /// Where it went.
+    pub link: LinkId,
+    /// Its method.
+    pub method: MethodIndex,
+    /// When it came.
+    pub started: Instant,
+    /// What its answer means.
+    pub purpose: Purpose,
+}
+
+/// What an answer means for us.
+#[derive(Debug)]
+pub enum Purpose {
+    /// Nothing.
+    Plain,
+    /// It greets the link.
+    Connect,
+    /// A prompt is queued.
+    Send(Slot),
+    /// The session is live for this client; or not, if it was not before.
+    Attach {
+        /// The session.
+        slot: Slot,
+        /// It was live for this client before.
+        known: bool,
+    },
+    /// This client has let the session go.
+    Detach(Slot),
+    /// The session ended for everybody.
+    End(Slot),
+    /// The answer names a session that was made or found on that link.
+    Learn,
+    /// The session may be on another backend's disk.
+    Search(Box<Search>),
+    /// Answers are gathered: the place in the client's table.
+    Gather(usize),
+}
+
+/// A search along the hash order (`storage = "local"`).
+#[derive(Debug)]
+pub struct Search {
+    /// The request's body, to send again. Only requests that found nothing are repeated.
+    pub body: Vec<u8>,
+    /// Backends that were not asked yet, the next one last.
+    pub rest: Vec<Arc<Member>>,
+    /// The session.
+    pub session: String,
+    /// Whether a find attaches the client to the session.
+    pub attaches: bool,
+    /// The session's place in the client's table while it is being attached.
+    pub slot: Option<Slot>,
+}
+
+/// A request of ours on a link.
+#[derive(Debug)]
+pub struct Own {
+    /// Where it went.
+    pub link: LinkId,
+    /// When.
+    pub started: Instant,
+    /// What its answer means.
+    pub purpose: OwnPurpose,
+}
+
+/// What an answer to a request of ours means.
+#[derive(Debug)]
+pub enum OwnPurpose {
+    /// The link is greeted.
+    Connect,
+    /// A set-up call was replayed.
+    Setup,
+    /// A part of a gathering.
+    Gather(usize),
+}

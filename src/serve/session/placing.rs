@@ -1,0 +1,307 @@
+//! Sessions are placed here: create, resume, open; the search on local disks; lists over several backends.
+
+use std::sync::Arc;
+
+use super::{
+    calls::Call,
+    chunk::Frame,
+    client::Client,
+    open::{NO_LINK, Open, Own, OwnPurpose, Purpose, Search},
+    sessions::Slot,
+    workspace::Output,
+};
+use crate::{
+    mux::{Gather, LinkId, session_id_of},
+    pool::Member,
+    session::{Claim, is_session_id},
+    wire::{
+        Reason, RequestId, Scan,
+        edit::{replace, with_session_id},
+        methods::Merge,
+        scan::{Place, Value},
+    },
+};
+
+impl Client {
+    /// `session.create`, `session.resume`, `sessions.open`.
+    pub(super) fn place(&mut self, call: &Call<'_>, name: &str, out: &mut Output) {
+        match name {
+            "session.create" => self.create(call, out),
+            "session.resume" => match self.named(call, Place::SessionId) {
+                Some(session) => self.attach(call, &session, true, out),
+                None => {
+                    let message = "params.sessionId must be a string of 1 to 128 letters, digits, `_` and `-`";
+                    self.refuse(call, Reason::InvalidParams, message, out);
+                }
+            },
+            _ => self.open_session(call, out),
+        }
+    }
+
+    fn create(&mut self, call: &Call<'_>, out: &mut Output) {
+        if let Some(session) = self.named(call, Place::SessionId) {
+            return self.attach(call, &session, false, out);
+        }
+        let unnamed = match call.scan.value(Place::SessionId) {
+            Value::Absent | Value::Null(_) => true,
+            Value::Text(inside) => inside.is_empty(),
+            _ => false,
+        };
+        if !unnamed {
+            let message = "params.sessionId must be a string of 1 to 128 letters, digits, `_` and `-`";
+            return self.refuse(call, Reason::InvalidParams, message, out);
+        }
+        let session = self.shared.router.new_session_id(self.caller.address);
+        if matches!(call.scan.value(Place::Cloud), Value::Object(_)) {
+            // A cloud session's id is the service's: it is learnt from the answer.
+            return self.learn(call, &session, out);
+        }
+        let body = with_session_id(call.body(), call.scan, &session);
+        let Ok(scan) = Scan::read(&body) else { return };
+        let frame = Frame::of_body(&body);
+        self.attach(&Call { frame: &frame, scan: &scan, ..*call }, &session, false, out);
+    }
+
+    fn open_session(&mut self, call: &Call<'_>, out: &mut Output) {
+        let kind = call.scan.text(call.body(), Place::Kind).unwrap_or_default();
+        let named = match &*kind {
+            "create" => self.named(call, Place::OptionsSessionId),
+            "resume" | "attach" => self.named(call, Place::SessionId),
+            "handoff" => self.named(call, Place::MetadataSessionId),
+            _ => None,
+        };
+        match named {
+            Some(session) if &*kind == "resume" && !self.is_live(&session) => {
+                // A resume may name a prefix: what it found is in the answer.
+                self.learn(call, &session, out);
+            }
+            Some(session) => self.attach(call, &session, false, out),
+            None => {
+                let key = self.shared.router.new_session_id(self.caller.address);
+                self.learn(call, &key, out);
+            }
+        }
+    }
+
+    fn is_live(&self, session: &str) -> bool {
+        self.sessions.find(session).is_some() || self.shared.router.find(session, self.now).is_some()
+    }
+
+    /// A valid session id at `place`.
+    fn named(&self, call: &Call<'_>, place: Place) -> Option<String> {
+        let text = call.scan.text(call.body(), place)?;
+        is_session_id(&text).then(|| text.into_owned())
+    }
+
+    /// Sends a call that makes or finds a session whose id is in the answer to where `key` would be placed.
+    fn learn(&mut self, call: &Call<'_>, key: &str, out: &mut Output) {
+        let recent = self.avoided();
+        let avoid: Vec<&str> = recent.iter().map(|name| &**name).collect();
+        // The claim is dropped at once: only the place is wanted.
+        let home = self.shared.router.claim(key, self.caller, self.now, &avoid).map(|claim| {
+            let home = claim.attachment.live().home().clone();
+            claim.attachment.detach();
+            home
+        });
+        match home {
+            Some(home) => self.to_member(call, &home, Purpose::Learn, out),
+            None => self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out),
+        }
+    }
+
+    /// Claims the session for this client and sends the call to its home.
+    fn attach(&mut self, call: &Call<'_>, session: &str, resumes: bool, out: &mut Output) {
+        if let Some(slot) = self.sessions.find(session)
+            && let Some(entry) = self.sessions.get(slot).filter(|entry| entry.attachment.is_some())
+        {
+            let (link, known) = (entry.link, entry.open);
+            return self.open_on(call, link, Purpose::Attach { slot, known }, out);
+        }
+        let recent = self.avoided();
+        let avoid: Vec<&str> = recent.iter().map(|name| &**name).collect();
+        let router = &self.shared.router;
+        let mut rest = Vec::new();
+        let claim = if resumes && router.is_local() {
+            let mut order = router.search_order(session, self.caller.address);
+            order.retain(|member| !avoid.contains(&&*member.name));
+            order.reverse();
+            let first = order.pop();
+            rest = order;
+            first.and_then(|first| router.claim_at(session, self.caller, self.now, &first))
+        } else {
+            router.claim(session, self.caller, self.now, &avoid)
+        };
+        let Some(Claim { attachment, fresh }) = claim else {
+            return self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out);
+        };
+        let home = attachment.live().home().clone();
+        let Some(link) = self.link_to(&home) else {
+            return self.refuse(call, Reason::NoBackend, "the session's backend has no address at the moment", out);
+        };
+        let slot = self.sessions.insert(session, attachment, link);
+        let purpose = if fresh && !rest.is_empty() {
+            let (body, session) = (call.body().to_vec(), session.to_owned());
+            Purpose::Search(Box::new(Search { body, rest, session, attaches: true, slot: Some(slot) }))
+        } else {
+            Purpose::Attach { slot, known: false }
+        };
+        self.open_on(call, link, purpose, out);
+    }
+
+    /// With a disk for each backend, a session that is not live is looked for along the hash order.
+    pub(super) fn search(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
+        let mut rest = self.shared.router.search_order(session, self.caller.address);
+        rest.reverse();
+        let Some(first) = rest.pop() else {
+            return self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out);
+        };
+        let (body, session) = (call.body().to_vec(), session.to_owned());
+        let search = Search { body, rest, session, attaches: false, slot: None };
+        self.to_member(call, &first, Purpose::Search(Box::new(search)), out);
+    }
+
+    /// Nothing was found there: asks the next one. Gives the search back if there is none left.
+    pub(super) fn search_on(
+        &mut self,
+        id: &RequestId,
+        open: &mut Open,
+        mut search: Box<Search>,
+        out: &mut Output,
+    ) -> Option<Box<Search>> {
+        while let Some(member) = search.rest.pop() {
+            let Some(link) = self.link_to(&member) else { continue };
+            if search.attaches {
+                if let Some(entry) = search.slot.and_then(|slot| self.sessions.remove(slot))
+                    && let Some(attachment) = entry.attachment
+                {
+                    attachment.close();
+                }
+                let claim = self.shared.router.claim_at(&search.session, self.caller, self.now, &member)?;
+                search.slot = Some(self.sessions.insert(&search.session, claim.attachment, link));
+            }
+            let body = std::mem::take(&mut search.body);
+            let frame = Frame::of_body(&body);
+            self.send(&frame, Some(id), link, out);
+            search.body = body;
+            open.link = link;
+            open.purpose = Purpose::Search(search);
+            return None;
+        }
+        Some(search)
+    }
+
+    /// A session that a backend made or found for this client.
+    pub(super) fn learnt(&mut self, body: &[u8], link: LinkId) {
+        let Some(session) = session_id_of(body).filter(|id| is_session_id(id)) else { return };
+        let Some(Some(link_state)) = self.links.get(link as usize) else { return };
+        let home = link_state.member.clone();
+        if self.sessions.find(&session).is_some() {
+            return;
+        }
+        if let Some(claim) = self.shared.router.claim_at(&session, self.caller, self.now, &home) {
+            let slot = self.sessions.insert(&session, claim.attachment, link);
+            self.attached(slot);
+        }
+    }
+
+    pub(super) fn attached(&mut self, slot: Slot) {
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            entry.open = true;
+        }
+    }
+
+    /// Lists and look-ups. On shared storage every backend reads the same disk, so the client's own is enough, but for
+    /// deletions, which have to reach the home of what is live. Local disks are all asked.
+    pub(super) fn gather(&mut self, call: &Call<'_>, out: &mut Output) {
+        let (Some(id), Some(merge)) = (call.id, call.row.merge) else { return };
+        let parts = if self.shared.router.is_local() {
+            self.parts_for_everyone(call, merge)
+        } else if merge == Merge::Freed {
+            self.parts_by_home(call)
+        } else {
+            Vec::new()
+        };
+        if parts.len() <= 1 {
+            return match parts.into_iter().next() {
+                Some((member, _)) => self.to_member(call, &member, Purpose::Plain, out),
+                None => self.to_general(call, Purpose::Plain, out),
+            };
+        }
+        let place = self.gathers.iter().position(Option::is_none).unwrap_or(self.gathers.len());
+        if place == self.gathers.len() {
+            self.gathers.push(None);
+        }
+        let mut gather = Gather::new(id.clone(), merge, parts.len());
+        let mut sent = Vec::new();
+        for (member, body) in parts {
+            match self.link_to(&member).filter(|_| member.verdict() != crate::pool::Verdict::Down) {
+                Some(link) => sent.push((link, body)),
+                None => gather.missed(),
+            }
+        }
+        self.gathers[place] = Some(gather);
+        let open = Open { link: NO_LINK, method: call.method, started: self.now, purpose: Purpose::Gather(place) };
+        self.requests.open(id.clone(), open);
+        for (link, body) in sent {
+            let own = self.own.open(Own { link, started: self.now, purpose: OwnPurpose::Gather(place) });
+            let Some(body) = with_own_id(&body, &own) else { continue };
+            self.send(&Frame::of_body(&body), Some(&own), link, out);
+        }
+        self.finish_gather(place, out);
+    }
+
+    fn parts_for_everyone(&self, call: &Call<'_>, merge: Merge) -> Vec<(Arc<Member>, Vec<u8>)> {
+        let body = match merge {
+            // The newest of all is found in the merged list.
+            Merge::Last => br#"{"jsonrpc":"2.0","id":0,"method":"session.list","params":{}}"#.to_vec(),
+            _ => call.body().to_vec(),
+        };
+        self.shared.router.everyone().into_iter().map(|member| (member, body.clone())).collect()
+    }
+
+    /// `sessions.bulkDelete` on shared storage: each id to where it is live, the others to the client's own backend.
+    fn parts_by_home(&mut self, call: &Call<'_>) -> Vec<(Arc<Member>, Vec<u8>)> {
+        let Value::Array(span) = call.scan.value(Place::SessionIds) else { return Vec::new() };
+        let ids: Vec<String> =
+            span.of(call.body()).and_then(|raw| serde_json::from_slice(raw).ok()).unwrap_or_default();
+        let Some(general) = self.general_link().and_then(|link| self.links[link as usize].as_ref()) else {
+            return Vec::new();
+        };
+        let general = general.member.clone();
+        let mut homes: Vec<(Arc<Member>, Vec<String>)> = Vec::new();
+        for id in crate::session::distinct(ids) {
+            let home =
+                self.shared.router.find(&id, self.now).map_or_else(|| general.clone(), |live| live.home().clone());
+            match homes.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &home)) {
+                Some((_, ids)) => ids.push(id),
+                None => homes.push((home, vec![id])),
+            }
+        }
+        let with = |ids: Vec<String>| replace(call.body(), span, serde_json::Value::from(ids).to_string().as_bytes());
+        homes.into_iter().map(|(home, ids)| (home, with(ids))).collect()
+    }
+
+    /// A gathering that waits for nobody is answered.
+    pub(super) fn finish_gather(&mut self, place: usize, out: &mut Output) {
+        let complete = self.gathers.get(place).and_then(Option::as_ref).is_some_and(Gather::is_complete);
+        let Some(gather) = complete.then(|| self.gathers[place].take()).flatten() else { return };
+        let Some(open) = self.requests.take(gather.id()) else { return };
+        match gather.finish() {
+            Some(body) => {
+                self.count_answer(&open, true);
+                self.tell(&body, out);
+            }
+            None => {
+                self.count_refusal(&open, Reason::NoBackend);
+                self.answer_error(Some(gather.id()), Reason::NoBackend, "no backend of the pool answered", out);
+            }
+        }
+    }
+}
+
+fn with_own_id(body: &[u8], id: &RequestId) -> Option<Vec<u8>> {
+    let scan = Scan::read(body).ok()?;
+    let mut json = Vec::new();
+    id.append_json(&mut json);
+    Some(replace(body, scan.id?, &json))
+}

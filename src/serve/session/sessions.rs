@@ -1,0 +1,152 @@
+//! The sessions of one client: where each message goes is found here, without a lock.
+
+use std::sync::Arc;
+
+use ahash::AHashMap;
+
+use crate::{mux::LinkId, pool::Member, session::Attachment};
+
+/// A session's place in the table; the serial tells a reused place apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    index: u32,
+    serial: u32,
+}
+
+/// One session as its client sees it.
+#[derive(Debug)]
+pub struct Entry {
+    /// The session's id.
+    pub id: Arc<str>,
+    /// The hold on the pin; `None` once the session is lost.
+    pub attachment: Option<Attachment>,
+    /// The backend it lives on.
+    pub home: Arc<Member>,
+    /// The link to it.
+    pub link: LinkId,
+    /// A create or resume was answered with a result: the session is live for this client.
+    pub open: bool,
+    /// A turn runs, as far as this client's link has told.
+    pub busy: bool,
+    /// `session.send` requests that nobody has answered: an idle event that overtakes them ends an earlier turn.
+    pub sends: u32,
+    /// The turn has no visible piece of an answer yet.
+    pub awaits_delta: bool,
+    serial: u32,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    index: AHashMap<Arc<str>, u32>,
+    entries: Vec<Option<Entry>>,
+    free: Vec<u32>,
+    serial: u32,
+    /// How many have a turn running.
+    busy: usize,
+    /// How many wait for a delta: while none does, delta events need no look-up.
+    awaiting: usize,
+}
+
+impl Sessions {
+    /// The place of the session with this id.
+    #[inline]
+    pub fn find(&self, id: &str) -> Option<Slot> {
+        let index = *self.index.get(id)?;
+        self.entries[index as usize].as_ref().map(|entry| Slot { index, serial: entry.serial })
+    }
+
+    /// The session at a place.
+    #[inline]
+    pub fn get(&self, slot: Slot) -> Option<&Entry> {
+        self.entries.get(slot.index as usize)?.as_ref().filter(|entry| entry.serial == slot.serial)
+    }
+
+    /// The same, to change it. Turns are changed by [`Sessions::begin_turn`] and [`Sessions::end_turn`].
+    #[inline]
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.entries.get_mut(slot.index as usize)?.as_mut().filter(|entry| entry.serial == slot.serial)
+    }
+
+    /// Adds a session, or gives the one that is there a new home.
+    pub fn insert(&mut self, id: &str, attachment: Attachment, link: LinkId) -> Slot {
+        if let Some(slot) = self.find(id) {
+            self.remove(slot);
+        }
+        let id: Arc<str> = id.into();
+        self.serial += 1;
+        let home = attachment.live().home().clone();
+        let entry = Entry {
+            id: id.clone(),
+            attachment: Some(attachment),
+            home,
+            link,
+            open: false,
+            busy: false,
+            sends: 0,
+            awaits_delta: false,
+            serial: self.serial,
+        };
+        let index = self.free.pop().unwrap_or(self.entries.len() as u32);
+        if index as usize == self.entries.len() {
+            self.entries.push(None);
+        }
+        self.entries[index as usize] = Some(entry);
+        self.index.insert(id, index);
+        Slot { index, serial: self.serial }
+    }
+
+    /// Takes a session out.
+    pub fn remove(&mut self, slot: Slot) -> Option<Entry> {
+        self.get(slot)?;
+        self.end_turn(slot);
+        let entry = self.entries[slot.index as usize].take()?;
+        self.index.remove(&entry.id);
+        self.free.push(slot.index);
+        Some(entry)
+    }
+
+    /// A turn runs from now on.
+    pub fn begin_turn(&mut self, slot: Slot) {
+        let (mut busy, mut awaiting) = (0, 0);
+        if let Some(entry) = self.get_mut(slot) {
+            busy = usize::from(!std::mem::replace(&mut entry.busy, true));
+            awaiting = usize::from(busy == 1 && !std::mem::replace(&mut entry.awaits_delta, true));
+        }
+        self.busy += busy;
+        self.awaiting += awaiting;
+    }
+
+    /// The turn's first delta came.
+    pub fn delta_came(&mut self, slot: Slot) {
+        let came = self.get_mut(slot).is_some_and(|entry| std::mem::replace(&mut entry.awaits_delta, false));
+        self.awaiting -= usize::from(came);
+    }
+
+    /// No turn runs any more.
+    pub fn end_turn(&mut self, slot: Slot) {
+        self.delta_came(slot);
+        let ended = self.get_mut(slot).is_some_and(|entry| std::mem::replace(&mut entry.busy, false));
+        self.busy -= usize::from(ended);
+    }
+
+    /// How many turns run.
+    pub fn busy(&self) -> usize {
+        self.busy
+    }
+
+    /// Whether any turn waits for its first delta.
+    #[inline]
+    pub fn awaits_delta(&self) -> bool {
+        self.awaiting > 0
+    }
+
+    /// The places of the sessions for which `wanted` holds.
+    pub fn slots(&self, mut wanted: impl FnMut(&Entry) -> bool) -> Vec<Slot> {
+        let entries = self.entries.iter().enumerate();
+        let wanted = entries.filter_map(|(index, entry)| {
+            entry.as_ref().filter(|entry| wanted(entry)).map(|entry| Slot { index: index as u32, serial: entry.serial })
+        });
+        wanted.collect()
+    }
+}

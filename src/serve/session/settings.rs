@@ -1,0 +1,114 @@
+//! How a listener in session mode behaves, and what its clients share.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    model::Secret,
+    route::Router,
+    telemetry::{BackendMetrics, ListenerMetrics, Metrics, PoolMetrics},
+    wire::methods::Patience,
+};
+
+/// What the operator set for one listener.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// Longest frame from a client, bytes.
+    pub max_frame: usize,
+    /// Longest frame from a backend, bytes.
+    pub max_backend_frame: usize,
+    /// A header must be whole this long after its first byte.
+    pub header_timeout: Duration,
+    /// A body may stand still this long.
+    pub body_timeout: Duration,
+    /// A client must show its token within this time, where one is required.
+    pub auth_timeout: Duration,
+    /// The token that clients must `connect` with.
+    pub token: Option<Secret>,
+    /// The token that backends want.
+    pub backend_token: Option<Secret>,
+    /// Open requests of one client.
+    pub max_in_flight: usize,
+    /// Bytes that may wait for one socket before the reading behind it stops.
+    pub high_watermark: usize,
+    /// Longest wait for a backend's port and its answer to `connect`.
+    pub connect_timeout: Duration,
+    /// Deadline of requests that are answered from memory or disk.
+    pub quick_timeout: Duration,
+    /// Deadline of requests that start or load a session.
+    pub create_timeout: Duration,
+    /// Deadline of requests that may run tools, models or dialogues.
+    pub long_timeout: Duration,
+    /// Lets `runtime.shutdown` through to the client's backend.
+    pub allow_shutdown: bool,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            max_frame: 32 << 20,
+            max_backend_frame: 64 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            auth_timeout: Duration::from_secs(5),
+            token: None,
+            backend_token: None,
+            max_in_flight: 1024,
+            high_watermark: 1 << 20,
+            connect_timeout: Duration::from_secs(2),
+            quick_timeout: Duration::from_secs(30),
+            create_timeout: Duration::from_secs(60),
+            long_timeout: Duration::from_secs(600),
+            allow_shutdown: false,
+        }
+    }
+}
+
+impl SessionSettings {
+    /// The deadline of a request.
+    pub fn patience(&self, patience: Patience) -> Duration {
+        match patience {
+            Patience::Quick => self.quick_timeout,
+            Patience::Create => self.create_timeout,
+            Patience::Long => self.long_timeout,
+        }
+    }
+
+    /// How often a client with something to wait for looks at its deadlines: a quarter of the shortest, at most a second.
+    pub fn tick(&self) -> Duration {
+        let all = [self.header_timeout, self.body_timeout, self.auth_timeout, self.quick_timeout, self.create_timeout];
+        let shortest = all.into_iter().chain([self.long_timeout]).min().unwrap_or_default();
+        (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+}
+
+/// What all clients of a listener share.
+#[derive(Debug)]
+pub struct Shared {
+    /// What the operator set.
+    pub settings: SessionSettings,
+    /// Where sessions go.
+    pub router: Router,
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// Those of the listener.
+    pub listener: Arc<ListenerMetrics>,
+    /// Those of the pool.
+    pub pool: Arc<PoolMetrics>,
+    /// Client tasks.
+    pub tracker: TaskTracker,
+    /// The drain has begun: turns end, then clients are closed.
+    pub drain: CancellationToken,
+    /// The drain's deadline has passed.
+    pub kill: CancellationToken,
+    /// Clients of this process so far, for their numbers.
+    pub clients: Arc<std::sync::atomic::AtomicU32>,
+}
+
+impl Shared {
+    /// The metrics of a backend. A look-up: once for each link.
+    pub fn backend(&self, name: &str) -> Arc<BackendMetrics> {
+        self.metrics.backend(self.router.pool().name(), name)
+    }
+}

@@ -1,0 +1,218 @@
+//! The pins: which session lives on which backend. Asked at create and resume and when a client first names a session;
+//! every later message of that client is found in the client's own table.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use ahash::{AHashMap, RandomState};
+use parking_lot::Mutex;
+
+use super::{Attachment, Live};
+use crate::pool::Member;
+
+/// Enough that two clients seldom meet at one lock.
+const SHARDS: usize = 64;
+
+/// All live sessions of one pool.
+#[derive(Debug)]
+pub struct Registry {
+    shards: Box<[Mutex<AHashMap<Box<str>, Arc<Live>>>]>,
+    hasher: RandomState,
+    linger: Duration,
+}
+
+/// What a claim gave.
+#[derive(Debug)]
+pub struct Claim {
+    /// The hold on the session.
+    pub attachment: Attachment,
+    /// The session was not known to live anywhere: this claim placed it.
+    pub fresh: bool,
+}
+
+/// Sessions of one backend by state, for metrics and status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Live without a turn.
+    pub idle: i64,
+    /// Live with a turn.
+    pub busy: i64,
+}
+
+impl Registry {
+    /// An empty registry. A pin outlives its last client by `linger` (unless the session was closed in good order), so
+    /// that a client that comes back at once meets the old home, which may not have let go of the session yet.
+    pub fn new(linger: Duration) -> Self {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: RandomState::new(), linger }
+    }
+
+    /// Where `id` lives, if that is known.
+    pub fn find(&self, id: &str, now: Instant) -> Option<Arc<Live>> {
+        let shard = self.shard(id).lock();
+        shard.get(id).filter(|live| self.holds(live, now)).cloned()
+    }
+
+    /// Attaches client number `client` to `id` at its home, or places it with `place` if it lives nowhere. Two clients that
+    /// come at the same time get the same home. `None` if `place` finds none.
+    pub fn claim(
+        self: &Arc<Self>,
+        id: &str,
+        client: u32,
+        now: Instant,
+        place: impl FnOnce() -> Option<Arc<Member>>,
+    ) -> Option<Claim> {
+        let mut shard = self.shard(id).lock();
+        if let Some(live) = shard.get(id).filter(|live| self.holds(live, now)) {
+            let attachment = Attachment::new(live.clone(), self.clone(), client);
+            return Some(Claim { attachment, fresh: false });
+        }
+        let live = Arc::new(Live::new(id, place()?));
+        shard.insert(id.into(), live.clone());
+        Some(Claim { attachment: Attachment::new(live, self.clone(), client), fresh: true })
+    }
+
+    /// Drops pins that nobody holds any more. To be called every few seconds.
+    pub fn sweep(&self, now: Instant) {
+        for shard in &self.shards {
+            shard.lock().retain(|_, live| self.holds(live, now));
+        }
+    }
+
+    /// Counts the sessions of each backend.
+    pub fn census(&self) -> AHashMap<Arc<str>, Census> {
+        let mut all: AHashMap<Arc<str>, Census> = AHashMap::new();
+        for shard in &self.shards {
+            for live in shard.lock().values().filter(|live| live.clients() > 0) {
+                let census = all.entry(live.home().name.clone()).or_default();
+                if live.is_busy() { census.busy += 1 } else { census.idle += 1 }
+            }
+        }
+        all
+    }
+
+    /// A pin holds while a client is attached, and for the linger after the last one if its home is still there.
+    fn holds(&self, live: &Live, now: Instant) -> bool {
+        if live.closed.load(Ordering::Acquire) {
+            return false;
+        }
+        if live.clients() > 0 {
+            return true;
+        }
+        let lingers = live.released.lock().is_some_and(|at| now.saturating_duration_since(at) < self.linger);
+        lingers && live.home().verdict() != crate::pool::Verdict::Down
+    }
+
+    pub(super) fn release(&self, live: &Live) {
+        let mut shard = self.shard(live.id()).lock();
+        if live.attached.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        *live.slot.lock() = None;
+        *live.released.lock() = Some(Instant::now());
+        if live.closed.load(Ordering::Acquire) {
+            remove(&mut shard, live);
+        }
+    }
+
+    pub(super) fn forget(&self, live: &Live) {
+        remove(&mut self.shard(live.id()).lock(), live);
+    }
+
+    fn shard(&self, id: &str) -> &Mutex<AHashMap<Box<str>, Arc<Live>>> {
+        &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
+    }
+}
+
+/// Removes the pin unless the id lives again elsewhere already.
+fn remove(shard: &mut AHashMap<Box<str>, Arc<Live>>, live: &Live) {
+    if shard.get(live.id()).is_some_and(|now| std::ptr::eq(&**now, live)) {
+        shard.remove(live.id());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        pool::Verdict,
+        session::{EventKind, TurnEnd},
+    };
+
+    fn member(name: &str) -> Arc<Member> {
+        let member = Member::new("p".into(), name.into(), 1, Some(([127, 0, 0, 1], 1).into()));
+        member.set_verdict(Verdict::Up);
+        Arc::new(member)
+    }
+
+    fn sessions(member: &Member) -> i64 {
+        member.sessions.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn two_clients_meet_at_one_home() {
+        let registry = Arc::new(Registry::new(Duration::from_secs(5)));
+        let (a, b) = (member("a"), member("b"));
+        let now = Instant::now();
+        let first = registry.claim("s", 1, now, || Some(a.clone())).unwrap();
+        let second = registry.claim("s", 2, now, || Some(b.clone())).unwrap();
+        assert!(first.fresh && !second.fresh);
+        assert_eq!(&*second.attachment.live().home().name, "a");
+        assert_eq!((sessions(&a), sessions(&b)), (1, 0));
+        drop(first);
+        assert_eq!(sessions(&a), 1, "the second client still holds it");
+        second.attachment.detach();
+        assert_eq!(sessions(&a), 0);
+        assert!(registry.find("s", now).is_none(), "closed in good order: lives nowhere");
+    }
+
+    #[test]
+    fn a_lost_client_leaves_the_pin_for_a_moment() {
+        let registry = Arc::new(Registry::new(Duration::from_secs(5)));
+        let a = member("a");
+        let now = Instant::now();
+        drop(registry.claim("s", 1, now, || Some(a.clone())));
+        assert!(registry.find("s", Instant::now()).is_some());
+        let later = Instant::now() + Duration::from_secs(6);
+        assert!(registry.find("s", later).is_none());
+        a.set_verdict(Verdict::Down);
+        assert!(registry.find("s", Instant::now()).is_none(), "a dead home holds nothing");
+        registry.sweep(later);
+        assert!(registry.census().is_empty());
+    }
+
+    #[test]
+    fn a_closed_session_is_placed_anew() {
+        let registry = Arc::new(Registry::new(Duration::from_secs(5)));
+        let (a, b) = (member("a"), member("b"));
+        let now = Instant::now();
+        let first = registry.claim("s", 1, now, || Some(a.clone())).unwrap();
+        let other = registry.claim("s", 2, now, || None).unwrap();
+        first.attachment.close();
+        let again = registry.claim("s", 3, now, || Some(b.clone())).unwrap();
+        assert_eq!(&*again.attachment.live().home().name, "b");
+        drop(other);
+        assert!(registry.find("s", now).is_some(), "the old hold does not take the new pin with it");
+    }
+
+    #[test]
+    fn one_link_tells_the_turn() {
+        let registry = Arc::new(Registry::new(Duration::ZERO));
+        let a = member("a");
+        let now = Instant::now();
+        let one = registry.claim("s", 1, now, || Some(a.clone())).unwrap().attachment;
+        let two = registry.claim("s", 2, now, || None).unwrap().attachment;
+        two.live().begin_turn(now);
+        assert_eq!(a.turns.load(Ordering::Relaxed), 1);
+        assert!(one.live().event(1, EventKind::Delta, now).0.is_some());
+        assert_eq!(one.live().event(1, EventKind::Idle, now).1.map(|ended| ended.end), Some(TurnEnd::Idle));
+        two.live().event(2, EventKind::Started, now);
+        assert!(!two.live().is_busy(), "the slower link repeats what the first told");
+        drop(one);
+        two.live().event(2, EventKind::Started, now);
+        assert!(two.live().is_busy());
+        assert_eq!(registry.census().get("a"), Some(&Census { idle: 0, busy: 1 }));
+    }
+}

@@ -1,0 +1,56 @@
+//! Who belongs to a guard, read from `/proc`.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
+
+/// Signals the process group `group` and every child of this process. Orphans are adopted (we are their sub-reaper), so those
+/// that left the group with `setsid` are children sooner or later.
+pub(super) fn signal_all(group: Pid, signal: Signal) {
+    // Both fail only when there is nobody left to signal.
+    let _ = kill_process_group(group, signal);
+    for child in children(getpid()) {
+        let _ = kill_process(child, signal);
+    }
+}
+
+/// The children of `parent`, zombies included.
+fn children(parent: Pid) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let pids = names.filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
+    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+}
+
+fn parent_of(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
+    parse_parent(&stat)
+}
+
+/// `pid (name) state parent ...`, where the name may hold anything, also brackets and spaces.
+fn parse_parent(stat: &str) -> Option<Pid> {
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split(' ').nth(1)?.parse().ok().and_then(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_confuse_it() {
+        assert_eq!(parse_parent("12 (a) 1 (b) S 34 12 12 0"), Pid::from_raw(34));
+        assert_eq!(parse_parent("1 (init) S 0 1 1 0"), None);
+        assert_eq!(parse_parent(""), None);
+    }
+
+    #[test]
+    fn finds_a_real_child() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+        assert!(children(getpid()).contains(&pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!children(getpid()).contains(&pid));
+    }
+}

@@ -1,0 +1,187 @@
+//! The task that keeps one member's process alive.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::TcpStream,
+    process::{ChildStderr, ChildStdout},
+    sync::watch,
+    task::JoinHandle,
+    time::{self, Instant},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    backoff::Backoff,
+    output::{self, Origin},
+    ports::{PortLease, Ports},
+    process::Process,
+    redact::Redactor,
+    settings::SuperviseSettings,
+    supervisor::{ChildState, ChildStatus},
+};
+use crate::pool::{Member, Verdict};
+
+/// Between two looks whether a process that was started listens by now.
+const LISTEN_STEP: Duration = Duration::from_millis(50);
+/// While it listens and its health is not good yet, its probe is asked to look again.
+const PROBE_STEP: Duration = Duration::from_secs(1);
+/// After the end of a process, for the rest of its output.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Why a process is no longer there.
+#[derive(Debug)]
+enum End {
+    /// It could not be started.
+    NotStarted(String),
+    /// It ended by itself.
+    Died(String),
+    /// We ended it, because its health was not good in time.
+    Sick(&'static str),
+    /// We ended it, because we were asked to.
+    Stopped,
+}
+
+pub(super) struct Keeper {
+    pub(super) settings: Arc<SuperviseSettings>,
+    pub(super) member: Arc<Member>,
+    pub(super) ports: Arc<Ports>,
+    pub(super) redactor: Arc<Redactor>,
+    pub(super) status: watch::Sender<ChildStatus>,
+    pub(super) tracker: TaskTracker,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Keeper {
+    /// Until `cancel`: starts the process, watches it, starts it again.
+    pub(super) async fn run(self) {
+        let mut backoff = Backoff::new(self.settings.backoff_first, self.settings.backoff_max);
+        while !self.cancel.is_cancelled() {
+            let end = self.life(&mut backoff).await;
+            self.member.set_address(None);
+            self.member.suspect.notify_one();
+            self.note(&end);
+            if self.cancel.is_cancelled() {
+                break;
+            }
+            let pause = backoff.pause(uuid::Uuid::new_v4().as_u64_pair().1);
+            if self.cancel.run_until_cancelled(time::sleep(pause)).await.is_some() {
+                self.member.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        self.status.send_modify(|status| status.state = ChildState::Stopped);
+    }
+
+    /// One process from its start to its end.
+    async fn life(&self, backoff: &mut Backoff) -> End {
+        let Some(lease) = self.ports.lease(self.status.borrow().port) else {
+            return End::NotStarted("no free port".into());
+        };
+        let spawned = Process::spawn(&self.settings, &self.member.name, lease.port).await;
+        let (mut process, stdout, stderr) = match spawned {
+            Ok(spawned) => spawned,
+            Err(error) => return End::NotStarted(error.to_string()),
+        };
+        self.announce(&process, &lease);
+        let silence = CancellationToken::new();
+        let output = self.log_output(stdout, stderr, &silence);
+
+        let mut healthy_since = None;
+        let end = tokio::select! {
+            () = self.cancel.cancelled() => End::Stopped,
+            exit = process.ended() => End::Died(exit.to_string()),
+            why = self.sickness(lease.port, &mut healthy_since) => End::Sick(why),
+        };
+        if !matches!(end, End::Died(_)) {
+            self.status.send_modify(|status| status.state = ChildState::Stopping);
+            process.stop(self.settings.stop_timeout).await;
+        }
+        if healthy_since.is_some_and(|since: Instant| since.elapsed() >= self.settings.stable_after) {
+            backoff.reset();
+        }
+        let _ = time::timeout(LAST_WORDS, async {
+            for task in output {
+                // It can only fail by a panic, and then there is nothing to wait for.
+                let _ = task.await;
+            }
+        })
+        .await;
+        silence.cancel();
+        end
+    }
+
+    /// Comes back when the process has to be started again: it was not healthy in time, or it is so no longer.
+    async fn sickness(&self, port: u16, healthy_since: &mut Option<Instant>) -> &'static str {
+        if time::timeout(self.settings.start_timeout, self.becoming_healthy(port)).await.is_err() {
+            return "not healthy in time";
+        }
+        *healthy_since = Some(Instant::now());
+        self.status.send_modify(|status| status.state = ChildState::Running);
+        tracing::info!(pool = %self.member.pool, backend = %self.member.name, "supervised backend is healthy");
+        let mut verdicts = self.member.verdicts();
+        loop {
+            // The sender lives in the member, which we hold: neither wait can fail.
+            let _ = verdicts.wait_for(|verdict| *verdict == Verdict::Down).await;
+            let recovered = verdicts.wait_for(|verdict| *verdict == Verdict::Up);
+            if time::timeout(self.settings.unresponsive_timeout, recovered).await.is_err() {
+                return "unresponsive";
+            }
+        }
+    }
+
+    /// Until it listens nobody is told its address: a client that dials too early would only be refused. Then the probe
+    /// has the word.
+    async fn becoming_healthy(&self, port: u16) {
+        let address = SocketAddr::new(self.settings.host, port);
+        while TcpStream::connect(address).await.is_err() {
+            time::sleep(LISTEN_STEP).await;
+        }
+        self.member.set_address(Some(address));
+        let mut verdicts = self.member.verdicts();
+        loop {
+            self.member.suspect.notify_one();
+            let up = verdicts.wait_for(|verdict| *verdict == Verdict::Up);
+            if time::timeout(PROBE_STEP, up).await.is_ok() {
+                return;
+            }
+        }
+    }
+
+    fn log_output(&self, stdout: ChildStdout, stderr: ChildStderr, silence: &CancellationToken) -> [JoinHandle<()>; 2] {
+        let origin = |stream| Origin { pool: self.member.pool.clone(), backend: self.member.name.clone(), stream };
+        let rate = self.settings.output_lines_per_second;
+        let out = output::log(stdout, origin("stdout"), self.redactor.clone(), rate, silence.clone());
+        let err = output::log(stderr, origin("stderr"), self.redactor.clone(), rate, silence.clone());
+        [self.tracker.spawn(out), self.tracker.spawn(err)]
+    }
+
+    fn announce(&self, process: &Process, lease: &PortLease) {
+        let (pid, port) = (process.pid.as_raw_pid().cast_unsigned(), lease.port);
+        tracing::info!(pool = %self.member.pool, backend = %self.member.name, pid, port, "supervised backend started");
+        self.status.send_modify(|status| {
+            status.state = ChildState::Starting;
+            status.pid = Some(pid);
+            status.port = Some(port);
+        });
+    }
+
+    fn note(&self, end: &End) {
+        let (pool, backend) = (&self.member.pool, &self.member.name);
+        let last_end = match end {
+            End::NotStarted(why) => format!("not started: {why}"),
+            End::Died(how) => how.clone(),
+            End::Sick(why) => (*why).into(),
+            End::Stopped => "stopped".into(),
+        };
+        if matches!(end, End::Stopped) {
+            tracing::info!(%pool, %backend, "supervised backend stopped");
+        } else {
+            tracing::warn!(%pool, %backend, reason = %last_end, "supervised backend ended; it will be started again");
+        }
+        self.status.send_modify(|status| {
+            status.state = ChildState::Waiting;
+            status.pid = None;
+            status.last_end = Some(last_end);
+        });
+    }
+}

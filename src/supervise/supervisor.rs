@@ -1,0 +1,132 @@
+//! The processes of one pool.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    keeper::Keeper,
+    ports::Ports,
+    redact::Redactor,
+    settings::{SuperviseError, SuperviseSettings},
+};
+use crate::pool::{Member, Verdict};
+
+/// Where a process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildState {
+    /// Not started, or started again in a moment.
+    Waiting,
+    /// Started, not healthy yet.
+    Starting,
+    /// Was healthy since it was started.
+    Running,
+    /// Being ended.
+    Stopping,
+    /// Ended for good.
+    Stopped,
+}
+
+impl ChildState {
+    /// The word for it in `/status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// One process, for `/status`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildStatus {
+    /// The member's name.
+    pub name: Arc<str>,
+    /// Where it is in its life.
+    pub state: ChildState,
+    /// Its process id while it runs.
+    pub pid: Option<u32>,
+    /// The port that it has, or had last.
+    pub port: Option<u16>,
+    /// How the last one ended.
+    pub last_end: Option<String>,
+    /// How often it was started again.
+    pub restarts: u64,
+}
+
+/// The processes of one pool. They end with [`Supervisor::stop_all`], or when the token is cancelled that was given at the start, or
+/// when this process ends, however it does.
+#[derive(Debug)]
+pub struct Supervisor {
+    children: Vec<(Arc<Member>, watch::Receiver<ChildStatus>)>,
+    cancel: CancellationToken,
+}
+
+impl Supervisor {
+    /// Starts a process for each member. Needs the members' probes running: their verdicts say whether a process is well.
+    /// Cancel `cancel` only after the drain, for it ends the processes.
+    pub fn start(
+        settings: SuperviseSettings,
+        members: impl IntoIterator<Item = Arc<Member>>,
+        tracker: &TaskTracker,
+        cancel: &CancellationToken,
+    ) -> Result<Self, SuperviseError> {
+        let members: Vec<_> = members.into_iter().collect();
+        settings.check(members.len())?;
+        let cancel = cancel.child_token();
+        let redactor = Arc::new(Redactor::new(settings.all_secrets()));
+        let ports = Ports::new(settings.host, settings.ports.clone());
+        let settings = Arc::new(settings);
+        let keep = |member: Arc<Member>| {
+            let (status, heard) = watch::channel(waiting(&member));
+            let keeper = Keeper {
+                settings: settings.clone(),
+                member: member.clone(),
+                ports: ports.clone(),
+                redactor: redactor.clone(),
+                status,
+                tracker: tracker.clone(),
+                cancel: cancel.clone(),
+            };
+            tracker.spawn(keeper.run());
+            (member, heard)
+        };
+        let children = members.into_iter().map(keep).collect();
+        Ok(Self { children, cancel })
+    }
+
+    /// Comes back when every process is healthy. Waits for ever if one never is: put a deadline on it.
+    pub async fn all_healthy(&self) {
+        for (member, _) in &self.children {
+            // The sender lives in the member, so this cannot fail.
+            let _ = member.verdicts().wait_for(|verdict| *verdict == Verdict::Up).await;
+        }
+    }
+
+    /// Ends all processes, side by side: TERM, after the stop timeout KILL, with everything that they started.
+    pub async fn stop_all(&self) {
+        self.cancel.cancel();
+        for (_, status) in &self.children {
+            // An error means that the keeper is gone, and its process with it.
+            let _ = status.clone().wait_for(|status| status.state == ChildState::Stopped).await;
+        }
+    }
+
+    /// Every process as it is now.
+    pub fn status(&self) -> Vec<ChildStatus> {
+        let now = |(member, status): &(Arc<Member>, watch::Receiver<ChildStatus>)| {
+            let restarts = member.restarts.load(Ordering::Relaxed);
+            ChildStatus { restarts, ..status.borrow().clone() }
+        };
+        self.children.iter().map(now).collect()
+    }
+}
+
+fn waiting(member: &Member) -> ChildStatus {
+    let name = member.name.clone();
+    ChildStatus { name, state: ChildState::Waiting, pid: None, port: None, last_end: None, restarts: 0 }
+}

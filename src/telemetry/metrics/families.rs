@@ -1,0 +1,76 @@
+//! The declaration of every family: name, labels, help.
+
+use super::family::{ByBuckets, Counters, Gauges, Histograms, MetricsError, Registrar};
+
+/// From a loopback call (0.1-0.4 ms) to the longest deadline of a request.
+const REQUEST: ByBuckets =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// A turn takes as long as its model and tools: a stub answers in 0.1 s, an agent may work for an hour.
+const TURN: ByBuckets = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+
+/// What a user waits for before the first word appears.
+const FIRST_DELTA: ByBuckets = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0];
+
+/// A CLI answers `ping` in 0.2-20 ms; a timeout is some seconds.
+const PROBE: ByBuckets = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+macro_rules! families {
+    ($($field:ident: $type:ident<$n:literal> = $make:ident($name:literal, [$($label:literal),*] $(, $buckets:ident)?; $help:literal);)+) => {
+        /// All families that carry labels of ours.
+        #[derive(Debug)]
+        pub struct Families { $(pub $field: $type<$n>,)+ }
+
+        impl Families {
+            /// Declares them all.
+            pub fn register(to: &mut Registrar<'_>) -> Result<Self, MetricsError> {
+                Ok(Self { $($field: to.$make($name, [$($label),*], $($buckets,)? $help)?,)+ })
+            }
+        }
+    };
+}
+
+families! {
+    build_info: Gauges<1> = gauges("pilotfish_build_info", ["version"]; "Always 1; the label says which version runs.");
+    config_info: Gauges<1> = gauges("pilotfish_config_info", ["hash"]; "Always 1; the label is the hash of the config in use.");
+
+    clients: Gauges<1> = gauges("pilotfish_clients", ["listener"]; "Clients that are connected.");
+    clients_accepted: Counters<1> = counters("pilotfish_clients_accepted_total", ["listener"]; "Clients that were let in.");
+    clients_rejected: Counters<2> = counters("pilotfish_clients_rejected_total", ["listener", "reason"]; "Clients that were turned away before anything was read.");
+    clients_closed: Counters<2> = counters("pilotfish_clients_closed_total", ["listener", "reason"]; "Client connections that ended.");
+    client_frames: Counters<2> = counters("pilotfish_client_frames_total", ["listener", "direction"]; "Frames read from (in) and written to (out) clients.");
+    client_bytes: Counters<2> = counters("pilotfish_client_bytes_total", ["listener", "direction"]; "Bytes read from (in) and written to (out) clients.");
+
+    links: Gauges<2> = gauges("pilotfish_links", ["pool", "backend"]; "Open links; one for each client and backend.");
+    links_opened: Counters<3> = counters("pilotfish_links_opened_total", ["pool", "backend", "outcome"]; "Attempts to open a link.");
+    links_closed: Counters<3> = counters("pilotfish_links_closed_total", ["pool", "backend", "reason"]; "Links that ended.");
+    backend_frames: Counters<3> = counters("pilotfish_backend_frames_total", ["pool", "backend", "direction"]; "Frames read from (in) and written to (out) backends.");
+    backend_bytes: Counters<3> = counters("pilotfish_backend_bytes_total", ["pool", "backend", "direction"]; "Bytes read from (in) and written to (out) backends.");
+
+    sessions: Gauges<3> = gauges("pilotfish_sessions", ["pool", "backend", "state"]; "Sessions that this proxy knows; backend is `none` for those that are live nowhere.");
+    turns_running: Gauges<2> = gauges("pilotfish_turns_running", ["pool", "backend"]; "Turns that are running.");
+    turns: Counters<3> = counters("pilotfish_turns_total", ["pool", "backend", "outcome"]; "Turns that ended.");
+    turn_duration: Histograms<1> = histograms("pilotfish_turn_duration_seconds", ["pool"], TURN; "From session.send to session.idle.");
+    first_delta: Histograms<1> = histograms("pilotfish_time_to_first_delta_seconds", ["pool"], FIRST_DELTA; "From session.send to the first piece of the answer.");
+
+    requests: Counters<3> = counters("pilotfish_requests_total", ["pool", "method", "outcome"]; "Requests of clients that were answered: ok and error by a backend, any other outcome by us.");
+    request_duration: Histograms<2> = histograms("pilotfish_request_duration_seconds", ["pool", "method"], REQUEST; "From a client's request to its answer.");
+    errors: Counters<1> = counters("pilotfish_errors_total", ["reason"]; "Errors that this proxy answered itself.");
+    dropped: Counters<1> = counters("pilotfish_dropped_total", ["reason"]; "Messages that were thrown away.");
+
+    backend_up: Gauges<2> = gauges("pilotfish_backend_up", ["pool", "backend"]; "1 when health says that the backend is up.");
+    backend_state: Gauges<3> = gauges("pilotfish_backend_state", ["pool", "backend", "state"]; "1 for what the backend is to placement now, 0 for the other states.");
+    probes: Counters<3> = counters("pilotfish_probes_total", ["pool", "backend", "outcome"]; "Health checks that ended.");
+    probe_duration: Histograms<2> = histograms("pilotfish_probe_duration_seconds", ["pool", "backend"], PROBE; "Duration of health checks.");
+    verdict_changes: Counters<2> = counters("pilotfish_verdict_changes_total", ["pool", "backend"]; "Times that health changed its mind.");
+    pool_panic: Gauges<1> = gauges("pilotfish_pool_panic", ["pool"]; "1 when so few backends look healthy that all are used.");
+    restarts: Counters<2> = counters("pilotfish_restarts_total", ["pool", "backend"]; "Restarts of supervised backends.");
+
+    draining: Gauges<0> = gauges("pilotfish_draining", []; "1 while the proxy is going away.");
+    drains: Counters<0> = counters("pilotfish_drains_total", []; "Drains that were begun: of the proxy, a pool or a backend.");
+    buffered: Gauges<1> = gauges("pilotfish_buffered_bytes", ["towards"]; "Bytes that wait because their destination does not read.");
+    backpressure: Counters<1> = counters("pilotfish_backpressure_total", ["towards"]; "Times that a reader was stopped because a destination did not read.");
+
+    connections: Gauges<1> = gauges("pilotfish_connections", ["listener"]; "Client connections in connection mode that have a backend.");
+    connection_spliced: Counters<1> = counters("pilotfish_connection_spliced_bytes_total", ["listener"]; "Bytes in connection mode that the kernel moved without a copy.");
+}

@@ -1,0 +1,150 @@
+//! Families of metrics: declared once, listed for the documentation, one value for each label of the family.
+
+use std::marker::PhantomData;
+
+use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+
+use super::label::Label;
+
+/// Why the metrics could not be made or printed.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// A family was declared wrongly, or twice.
+    #[error("cannot register metrics: {0}")]
+    Register(prometheus::Error),
+    /// The text could not be written.
+    #[error("cannot print metrics: {0}")]
+    Print(prometheus::Error),
+}
+
+/// One family as `docs/metrics.md` lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The full name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// The names of its labels.
+    pub labels: Vec<&'static str>,
+    /// What it counts.
+    pub help: &'static str,
+}
+
+/// Counters that differ in `N` labels.
+#[derive(Clone, Debug)]
+pub struct Counters<const N: usize>(IntCounterVec);
+
+/// Gauges that differ in `N` labels.
+#[derive(Clone, Debug)]
+pub struct Gauges<const N: usize>(IntGaugeVec);
+
+/// Histograms that differ in `N` labels.
+#[derive(Clone, Debug)]
+pub struct Histograms<const N: usize>(HistogramVec);
+
+impl<const N: usize> Counters<N> {
+    /// The counter with these label values; made at its first use.
+    pub fn with(&self, values: [&str; N]) -> IntCounter {
+        self.0.with_label_values(&values)
+    }
+}
+
+impl<const N: usize> Gauges<N> {
+    /// The gauge with these label values; made at its first use.
+    pub fn with(&self, values: [&str; N]) -> IntGauge {
+        self.0.with_label_values(&values)
+    }
+
+    /// Forgets all gauges of the family.
+    pub fn clear(&self) {
+        self.0.reset();
+    }
+}
+
+impl<const N: usize> Histograms<N> {
+    /// The histogram with these label values; made at its first use.
+    pub fn with(&self, values: [&str; N]) -> Histogram {
+        self.0.with_label_values(&values)
+    }
+}
+
+/// One metric for each value of a closed label, found by index.
+#[derive(Debug)]
+pub struct ByLabel<L, M> {
+    all: Box<[M]>,
+    label: PhantomData<fn(L)>,
+}
+
+impl<L: Label, M> ByLabel<L, M> {
+    /// Makes one metric for each value.
+    pub(super) fn new(make: impl Fn(&'static str) -> M) -> Self {
+        Self { all: L::ALL.iter().map(|value| make(value.label())).collect(), label: PhantomData }
+    }
+
+    /// The metric of `value`.
+    pub fn get(&self, value: L) -> &M {
+        &self.all[value.index()]
+    }
+}
+
+/// The upper bounds of a histogram's buckets, in seconds.
+pub type ByBuckets = &'static [f64];
+
+/// Registers families and remembers what it registered.
+pub struct Registrar<'a> {
+    /// Where they go.
+    pub registry: &'a prometheus::Registry,
+    /// What was declared so far.
+    pub definitions: Vec<Definition>,
+}
+
+impl Registrar<'_> {
+    /// Declares counters.
+    pub fn counters<const N: usize>(
+        &mut self,
+        name: &'static str,
+        labels: [&'static str; N],
+        help: &'static str,
+    ) -> Result<Counters<N>, MetricsError> {
+        let family = IntCounterVec::new(Opts::new(name, help), &labels).map_err(MetricsError::Register)?;
+        self.add(Box::new(family.clone()), Definition { name, kind: "counter", labels: labels.to_vec(), help })?;
+        Ok(Counters(family))
+    }
+
+    /// Declares gauges.
+    pub fn gauges<const N: usize>(
+        &mut self,
+        name: &'static str,
+        labels: [&'static str; N],
+        help: &'static str,
+    ) -> Result<Gauges<N>, MetricsError> {
+        let family = IntGaugeVec::new(Opts::new(name, help), &labels).map_err(MetricsError::Register)?;
+        self.add(Box::new(family.clone()), Definition { name, kind: "gauge", labels: labels.to_vec(), help })?;
+        Ok(Gauges(family))
+    }
+
+    /// Declares histograms.
+    pub fn histograms<const N: usize>(
+        &mut self,
+        name: &'static str,
+        labels: [&'static str; N],
+        buckets: ByBuckets,
+        help: &'static str,
+    ) -> Result<Histograms<N>, MetricsError> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let family = HistogramVec::new(options, &labels).map_err(MetricsError::Register)?;
+        self.add(Box::new(family.clone()), Definition { name, kind: "histogram", labels: labels.to_vec(), help })?;
+        Ok(Histograms(family))
+    }
+
+    /// Registers a collector that brings its own families.
+    pub fn add(
+        &mut self,
+        collector: Box<dyn prometheus::core::Collector>,
+        definition: Definition,
+    ) -> Result<(), MetricsError> {
+        self.registry.register(collector).map_err(MetricsError::Register)?;
+        self.definitions.push(definition);
+        Ok(())
+    }
+}
