@@ -1,11 +1,11 @@
 //! Fuzzes `checks/config.rs`.
 #![no_main]
 
-#[path = "../checks/mod.rs"]
-mod checks;
+#[path = "../checks/config.rs"]
+mod check;
 
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    checks::config::check(data);
+    check::check(data);
 });

@@ -1,11 +1,11 @@
 //! Fuzzes `checks/frame.rs`.
 #![no_main]
 
-#[path = "../checks/mod.rs"]
-mod checks;
+#[path = "../checks/frame.rs"]
+mod check;
 
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    checks::frame::check(data);
+    check::check(data);
 });

@@ -1,11 +1,11 @@
 //! Fuzzes `checks/scan.rs`.
 #![no_main]
 
-#[path = "../checks/mod.rs"]
-mod checks;
+#[path = "../checks/scan.rs"]
+mod check;
 
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    checks::scan::check(data);
+    check::check(data);
 });
