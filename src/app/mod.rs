@@ -1,1 +1,144 @@
-//! (to be written)
+//! The whole proxy: built from a [`Config`], run on a runtime of our own, stopped in order.
+//!
+//! # Layout
+//! - `build`: config values into each component's settings.
+//! - `fleet`: pools with their probes, name look-ups and supervised CLIs.
+//! - `doors`: sockets bound first, then the listeners behind them.
+//! - `seen`: what the admin listener tells; `observer`: what probes report.
+//! - `stop`: signals, and the order in which things end.
+
+mod build;
+mod doors;
+mod fleet;
+mod observer;
+mod seen;
+mod stop;
+
+use std::{io, net::SocketAddr, process::ExitCode, sync::Arc, time::Instant};
+
+use thiserror::Error;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{doors::Doors, fleet::Fleet, seen::Seen, stop::Stop};
+use crate::{
+    config::Config,
+    supervise::SuperviseError,
+    telemetry::{Metrics, MetricsError, logs, logs::LogError},
+    wire::Methods,
+};
+
+/// Why the proxy does not start. Always the operator's to mend.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The log's filter is wrong, or something logs already.
+    #[error("cannot start the log: {0}")]
+    Log(#[from] LogError),
+    /// Metrics that exclude each other.
+    #[error("cannot make the metrics: {0}")]
+    Metrics(#[from] MetricsError),
+    /// The runtime or the signals.
+    #[error("cannot start: {0}")]
+    Io(#[from] io::Error),
+    /// A listener's address cannot be had.
+    #[error("listener `{name}`: cannot listen on {address}: {source}")]
+    Bind {
+        /// The listener.
+        name: String,
+        /// Its address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A supervised pool's settings.
+    #[error("pool `{pool}`: {source}")]
+    Supervise {
+        /// The pool.
+        pool: String,
+        /// What is wrong.
+        source: SuperviseError,
+    },
+}
+
+/// A listener that is open.
+#[derive(Clone, Debug)]
+pub struct Bound {
+    /// Its name; `admin` for the admin listener.
+    pub name: String,
+    /// `session`, `connection` or `admin`.
+    pub mode: &'static str,
+    /// Its address, with the port that it really got.
+    pub address: SocketAddr,
+}
+
+/// Called with the open listeners once every backend is up.
+pub type Ready = Box<dyn FnOnce(&[Bound]) + Send>;
+
+/// Runs the proxy until a signal ends it. Exit code 0 after a stop in order, 1 if it cannot start.
+pub fn run(config: Config, ready: Option<Ready>) -> ExitCode {
+    match start(config, ready) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pilotfish: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(config: Config, ready: Option<Ready>) -> Result<(), AppError> {
+    logs::init(build::log_format(config.log.format), &config.log.level)?;
+    // Everything that can clash is tried before anything starts.
+    let doors = Doors::bind(&config)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.runtime.worker_threads {
+        runtime.worker_threads(threads);
+    }
+    let runtime = runtime.enable_all().thread_name("pilotfish").build()?;
+    let result = runtime.block_on(serve(config, doors, ready));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
+}
+
+/// What lives as long as the proxy.
+struct App {
+    config: Config,
+    metrics: Arc<Metrics>,
+    fleet: Fleet,
+    bound: Vec<Bound>,
+    started: Instant,
+    stop: Stop,
+}
+
+async fn serve(config: Config, doors: Doors, ready: Option<Ready>) -> Result<(), AppError> {
+    let signals = stop::Signals::new()?;
+    let metrics = Arc::new(Metrics::new(&Methods::get().names())?);
+    metrics.set_config_hash(&config.fingerprint);
+    let background = (TaskTracker::new(), CancellationToken::new());
+    let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
+    let stop = Stop::default();
+    let bound = doors.bound()?;
+    let app = Arc::new(App { config, metrics, fleet, bound, started: Instant::now(), stop });
+    for bound in &app.bound {
+        // The one line that scripts wait for: port 0 becomes known here.
+        println!("listening name={} mode={} addr={}", bound.name, bound.mode, bound.address);
+        tracing::info!(listener = bound.name, mode = bound.mode, addr = %bound.address, "listening");
+    }
+    let admin_end = CancellationToken::new();
+    let seen = Arc::new(Seen::new(app.clone()));
+    let open = doors.open(&app, seen, &admin_end)?;
+    if let Some(ready) = ready {
+        let app = app.clone();
+        let all_up = async move {
+            app.fleet.all_up().await;
+            ready(&app.bound);
+        };
+        background.0.spawn(background.1.clone().run_until_cancelled_owned(all_up));
+    }
+    app.stop.after_signal(&app, signals, open).await;
+    app.fleet.stop().await;
+    background.1.cancel();
+    background.0.close();
+    background.0.wait().await;
+    admin_end.cancel();
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -12,14 +12,13 @@ use crate::{
     pool::{LastCheck, Member},
 };
 
-/// Checks of several proxies drift apart by up to this part of the interval.
-const JITTER: f64 = 0.2;
-
 /// How a pool's backends are watched.
 #[derive(Clone, Debug)]
 pub struct ProbeSettings {
     /// From the start of one check to the start of the next, at most.
     pub interval: Duration,
+    /// Checks of several proxies drift apart by up to this part of the interval.
+    pub jitter: f64,
     /// For each answer.
     pub timeout: Duration,
     /// For a connection to be accepted.
@@ -40,6 +39,7 @@ impl Default for ProbeSettings {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(5),
+            jitter: 0.2,
             timeout: Duration::from_secs(2),
             connect_timeout: Duration::from_secs(2),
             thresholds: Thresholds::default(),
@@ -119,7 +119,7 @@ impl Probe {
     /// connection may well live on after the listener has died.
     async fn wait(&mut self, started: Instant, ended: Instant) {
         let random = uuid::Uuid::new_v4().as_u64_pair().1;
-        let due = started + health::jittered(self.settings.interval, JITTER, random);
+        let due = started + health::jittered(self.settings.interval, self.settings.jitter, random);
         tokio::select! {
             () = time::sleep_until(due) => return,
             () = self.member.suspect.notified() => {}

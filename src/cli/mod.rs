@@ -1,8 +1,9 @@
 //! The command line: one subcommand a file, each with its arguments and a `run`.
 
 mod check;
+pub mod demo_model;
 mod guard;
-mod quickstart;
+pub mod quickstart;
 mod run;
 mod sample;
 
@@ -24,6 +25,8 @@ enum Command {
     Sample(sample::SampleArgs),
     Run(run::RunArgs),
     Quickstart(quickstart::QuickstartArgs),
+    #[command(hide = true)]
+    DemoModel(demo_model::Args),
     Guard(guard::GuardArgs),
 }
 
@@ -33,9 +36,28 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Run(args) => run::run(args),
-        Command::Quickstart(args) => quickstart::run(args),
+        Command::Quickstart(args) => quickstart::run(&args, serve_quickstart),
+        Command::DemoModel(args) => demo_model::run(&args),
         Command::Guard(args) => guard::run(args),
     }
+}
+
+/// Serves the quick start's own config the way `run` serves a file's.
+fn serve_quickstart(text: String, ready: quickstart::Ready) -> ExitCode {
+    let config = match crate::config::parse(&text, "quickstart", &|name| std::env::var(name).ok()) {
+        Ok(config) => config,
+        Err(problems) => {
+            eprintln!("pilotfish quickstart: {problems}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let announce = move |bound: &[crate::app::Bound]| {
+        let address = |name: &str| bound.iter().find(|bound| bound.name == name).map(|bound| bound.address);
+        if let (Some(sdk), Some(admin)) = (address("sdk"), address("admin")) {
+            ready(quickstart::Addresses { sdk, admin });
+        }
+    };
+    crate::app::run(config, Some(Box::new(announce)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `pilotfish run`. Owned by the integrator: this file is a stand-in that checks the config and stops.
+//! `pilotfish run --config FILE`.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -12,10 +12,10 @@ pub struct RunArgs {
     pub config: PathBuf,
 }
 
-/// Refuses a bad config before anything is bound.
+/// Refuses a bad config before anything is bound, then serves until a signal.
 pub fn run(args: RunArgs) -> ExitCode {
-    if super::check::load_or_tell(&args.config).is_some() {
-        eprintln!("pilotfish run: not built yet");
+    match super::check::load_or_tell(&args.config) {
+        Some(config) => crate::app::run(config, None),
+        None => ExitCode::FAILURE,
     }
-    ExitCode::FAILURE
 }

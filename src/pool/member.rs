@@ -77,6 +77,7 @@ pub struct Member {
     verdict: AtomicU8,
     verdicts: watch::Sender<Verdict>,
     recovered: ArcSwapOption<Instant>,
+    since: ArcSwapOption<Instant>,
     admission: AtomicU8,
 }
 
@@ -100,6 +101,7 @@ impl Member {
             verdict: AtomicU8::new(Verdict::Unknown as u8),
             verdicts: watch::Sender::new(Verdict::Unknown),
             recovered: ArcSwapOption::empty(),
+            since: ArcSwapOption::empty(),
             admission: AtomicU8::new(Admission::Ready as u8),
         }
     }
@@ -141,7 +143,13 @@ impl Member {
         if verdict == Verdict::Up && self.verdict() == Verdict::Down {
             self.recovered.store(Some(Arc::new(now)));
         }
+        self.since.store(Some(Arc::new(now)));
         self.set_verdict(verdict)
+    }
+
+    /// Since when the verdict is what it is; `None` before the first one.
+    pub fn verdict_since(&self) -> Option<Instant> {
+        self.since.load().as_deref().copied()
     }
 
     /// Hears every later change of the verdict.

@@ -13,7 +13,7 @@ pub mod logs;
 mod metrics;
 
 pub use metrics::{
-    BackendMetrics, BackendState, BackpressureMetrics, ByBuckets, ByLabel, ClientEnd, DrainMetrics, Dropped, Held,
-    Label, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, Outcome, PoolMetrics,
-    ProbeOutcome, Reason, Rejection, SessionState, TEXT_FORMAT, Towards, TurnOutcome, Way,
+    BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, Label, LinkEnd,
+    LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, Outcome, PoolMetrics, ProbeOutcome, Reason,
+    Rejection, SessionState, TEXT_FORMAT, Towards, TurnOutcome, Way,
 };

@@ -292,3 +292,47 @@ async fn a_client_that_does_not_read_stops_its_backend() {
     assert!(sending.await.unwrap().is_err(), "its link is cut");
     proxy.finish().await;
 }
+
+#[tokio::test]
+async fn a_side_that_never_ends_after_the_other_one_did_is_closed() {
+    let (backend, addr) = free_listener().await;
+    let patience = Patience { idle: None, half_closed: Some(Duration::from_millis(50)) };
+    let proxy = Proxy::start(ConnectionSettings { patience, ..Default::default() }, vec![member("a", addr)]).await;
+    let mut client = proxy.client().await;
+    client.shutdown().await.unwrap();
+    let (mut served, _) = timeout(LIMIT, backend.accept()).await.unwrap().unwrap();
+    assert_eq!(timeout(LIMIT, served.read(&mut [0; 1])).await.unwrap().unwrap(), 0, "it heard of the end");
+    assert_eq!(timeout(LIMIT, client.read(&mut [0; 1])).await.unwrap().unwrap(), 0);
+    let listener = proxy.listener.clone();
+    proxy.finish().await;
+    assert_eq!(listener.closed.get(ClientEnd::Idle).get(), 1);
+}
+
+/// The Node SDK's way of writing: header and body apart, Nagle's algorithm on. Linux delays the header's
+/// acknowledgement by 40 ms at least, and the body waits for it, unless we ask for it to be sent at once.
+#[tokio::test]
+async fn a_header_alone_is_acknowledged_at_once() {
+    const HEADER: &[u8] = b"Content-Length: 40\r\n\r\n";
+    let (backend, addr) = free_listener().await;
+    tokio::spawn(async move {
+        let (mut stream, _) = backend.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut frame = [0; HEADER.len() + 40];
+        while stream.read_exact(&mut frame).await.is_ok() && stream.write_all(&frame).await.is_ok() {}
+    });
+    let proxy = Proxy::start(ConnectionSettings::default(), vec![member("a", addr)]).await;
+    let mut client = proxy.client().await;
+    client.set_nodelay(false).unwrap();
+    let mut took = Vec::new();
+    for _ in 0..41 {
+        let began = std::time::Instant::now();
+        client.write_all(HEADER).await.unwrap();
+        client.write_all(&[b' '; 40]).await.unwrap();
+        client.read_exact(&mut [0; HEADER.len() + 40]).await.unwrap();
+        took.push(began.elapsed());
+    }
+    took.sort();
+    assert!(took[20] < Duration::from_millis(20), "median {:?}", took[20]);
+    drop(client);
+    proxy.finish().await;
+}

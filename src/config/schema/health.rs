@@ -26,7 +26,7 @@ section! {
         /// How long a backend that came up takes to get its full share of new sessions. 0s: at once.
         pub slow_start: Duration = duration(ZERO, HOUR), text("30s");
         /// Percent of a pool: when fewer of its backends are up, all that are not in drain get sessions. 0: never.
-        pub panic_threshold: u32 = count::<u32>(0, 100), value("50");
+        pub panic_threshold: u32 = count::<u32>(0, 100), value("1");
         /// Whether a refused or reset connection of a client brings a check forward.
         pub passive: bool = switch(), value("true");
         /// What happens to the open connections of a backend that went down but did not close them.

@@ -68,7 +68,7 @@ fn every_default_is_what_was_agreed() {
     let health = &pool.health;
     assert_eq!((health.interval, health.timeout, health.rise, health.fall), (seconds(5), seconds(2), 2, 3));
     assert_eq!((health.jitter, health.protocol_version.min, health.protocol_version.max), (0.1, 2, 3));
-    assert_eq!((health.slow_start, health.panic_threshold, health.passive), (seconds(30), 50, true));
+    assert_eq!((health.slow_start, health.panic_threshold, health.passive), (seconds(30), 1, true));
     assert_eq!(health.on_down, OnDown::Keep);
     let supervise = pool.supervise.as_ref().unwrap();
     assert_eq!(supervise.command, ["copilot", "--headless", "--port", "{port}", "--no-auto-update"]);

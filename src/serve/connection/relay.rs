@@ -28,15 +28,20 @@ pub struct Patience {
 /// What a connection is counted on.
 #[derive(Clone, Copy, Debug)]
 pub struct Meters<'a> {
+    /// The client's side.
     pub listener: &'a ListenerMetrics,
+    /// The backend's side.
     pub backend: &'a BackendMetrics,
+    /// What waits.
     pub pressure: &'a BackpressureMetrics,
 }
 
 /// How a connection ended, and how much it moved.
 #[derive(Debug)]
 pub struct Ending {
+    /// Why the client's socket was closed.
     pub client: ClientEnd,
+    /// Why the backend's socket was closed.
     pub link: LinkEnd,
     /// Bytes read from the client.
     pub bytes_in: u64,

@@ -303,7 +303,11 @@ impl Client {
                 // Its read side will tell that it is gone.
                 let _ = link.outbox.write(socket, cx, std::iter::empty());
             }
-            if self.client_eof.is_some() && link.outbox.is_empty() && matches!(link.state, State::Ready) && !link.half_closed {
+            if self.client_eof.is_some()
+                && link.outbox.is_empty()
+                && matches!(link.state, State::Ready)
+                && !link.half_closed
+            {
                 link.half_closed = Pin::new(socket).poll_shutdown(cx).is_ready();
             }
         }

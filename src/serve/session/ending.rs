@@ -77,7 +77,7 @@ impl Client {
         }
         link.metrics.closed.get(why).inc();
         if self.client_eof.is_none() && why != LinkEnd::Cut {
-            link.member.suspect.notify_one();
+            self.suspect(&link);
             tracing::info!(conn = self.caller.number, backend = %link.member.name, reason = ?why, "link lost");
         }
         if self.general == Some(id) {
@@ -98,6 +98,12 @@ impl Client {
         }
         self.provider_calls.retain(|_, link| *link != id);
         self.forget_sessions_of(id, true, out);
+    }
+
+    pub(super) fn suspect(&self, link: &super::link::Link) {
+        if self.shared.settings.passive_health {
+            link.member.suspect.notify_one();
+        }
     }
 
     /// Large frames that were on their way from or to a link that is gone.
@@ -192,6 +198,7 @@ impl Client {
             || self.closing.is_some()
             || self.client_eof.is_some()
             || !self.own.is_empty()
+            || self.shared.settings.cut_when_down
     }
 
     /// Looks at every deadline. Called about once a second while there are any.
@@ -230,7 +237,8 @@ impl Client {
                     .inbound
                     .waiting_since
                     .is_some_and(|at| now.saturating_duration_since(at) >= settings.body_timeout);
-            greeting || stuck
+            let down = settings.cut_when_down && link.member.verdict() == crate::pool::Verdict::Down;
+            greeting || stuck || down
         };
         let late: Vec<LinkId> =
             (0..self.links.len() as LinkId).filter(|id| self.links[*id as usize].as_ref().is_some_and(late)).collect();

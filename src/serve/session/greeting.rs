@@ -70,7 +70,7 @@ impl Client {
         let body = match (&client_id, self.setup.connect()) {
             (Some(client_id), Some(params)) => params.body(client_id, token.as_ref()),
             (_, params) if params.is_some() || token.is_some() => {
-                let own = Own { link: id, started: self.now, purpose: OwnPurpose::Connect };
+                let own = Own { link: id, purpose: OwnPurpose::Connect };
                 let own = self.own.open(own);
                 self.setup.connect().cloned().unwrap_or_default().body(&own, token.as_ref())
             }
@@ -98,7 +98,7 @@ impl Client {
     }
 
     fn replay(&mut self, id: LinkId, body: &[u8], out: &mut Output) {
-        let own = self.own.open(Own { link: id, started: self.now, purpose: OwnPurpose::Setup });
+        let own = self.own.open(Own { link: id, purpose: OwnPurpose::Setup });
         let Some(span) = Scan::read(body).ok().and_then(|scan| scan.id) else { return };
         let mut json = Vec::new();
         own.append_json(&mut json);
@@ -134,7 +134,7 @@ impl Client {
     /// The link cannot be made: what waited for it is placed again elsewhere, for nothing of it was sent.
     pub(super) fn fail_link(&mut self, id: LinkId, out: &mut Output) {
         let Some(link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };
-        link.member.suspect.notify_one();
+        self.suspect(&link);
         self.avoid.push((link.member.name.clone(), self.now));
         if self.general == Some(id) {
             self.general = None;

@@ -69,8 +69,6 @@ pub struct Search {
 pub struct Own {
     /// Where it went.
     pub link: LinkId,
-    /// When.
-    pub started: Instant,
     /// What its answer means.
     pub purpose: OwnPurpose,
 }

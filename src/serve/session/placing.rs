@@ -243,7 +243,7 @@ impl Client {
         let open = Open { link: NO_LINK, method: call.method, started: self.now, purpose: Purpose::Gather(place) };
         self.requests.open(id.clone(), open);
         for (link, body) in sent {
-            let own = self.own.open(Own { link, started: self.now, purpose: OwnPurpose::Gather(place) });
+            let own = self.own.open(Own { link, purpose: OwnPurpose::Gather(place) });
             let Some(body) = with_own_id(&body, &own) else { continue };
             self.send(&Frame::of_body(&body), Some(&own), link, out);
         }

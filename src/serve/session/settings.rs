@@ -42,6 +42,10 @@ pub struct SessionSettings {
     pub long_timeout: Duration,
     /// Lets `runtime.shutdown` through to the client's backend.
     pub allow_shutdown: bool,
+    /// A lost link makes the probe look at once.
+    pub passive_health: bool,
+    /// Links to a backend that health calls down are cut; otherwise they stay, for it may only be busy.
+    pub cut_when_down: bool,
 }
 
 impl Default for SessionSettings {
@@ -61,6 +65,8 @@ impl Default for SessionSettings {
             create_timeout: Duration::from_secs(60),
             long_timeout: Duration::from_secs(600),
             allow_shutdown: false,
+            passive_health: true,
+            cut_when_down: false,
         }
     }
 }

@@ -1,19 +1,19 @@
 //! The declaration of every family: name, labels, help.
 
-use super::family::{ByBuckets, Counters, Gauges, Histograms, MetricsError, Registrar};
+use super::family::{Buckets, Counters, Gauges, Histograms, MetricsError, Registrar};
 
 /// From a loopback call (0.1-0.4 ms) to the longest deadline of a request.
-const REQUEST: ByBuckets =
+const REQUEST: Buckets =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// A turn takes as long as its model and tools: a stub answers in 0.1 s, an agent may work for an hour.
-const TURN: ByBuckets = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
+const TURN: Buckets = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 
 /// What a user waits for before the first word appears.
-const FIRST_DELTA: ByBuckets = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0];
+const FIRST_DELTA: Buckets = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0];
 
 /// A CLI answers `ping` in 0.2-20 ms; a timeout is some seconds.
-const PROBE: ByBuckets = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+const PROBE: Buckets = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 macro_rules! families {
     ($($field:ident: $type:ident<$n:literal> = $make:ident($name:literal, [$($label:literal),*] $(, $buckets:ident)?; $help:literal);)+) => {

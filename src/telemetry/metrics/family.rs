@@ -88,7 +88,7 @@ impl<L: Label, M> ByLabel<L, M> {
 }
 
 /// The upper bounds of a histogram's buckets, in seconds.
-pub type ByBuckets = &'static [f64];
+pub type Buckets = &'static [f64];
 
 /// Registers families and remembers what it registered.
 pub struct Registrar<'a> {
@@ -128,7 +128,7 @@ impl Registrar<'_> {
         &mut self,
         name: &'static str,
         labels: [&'static str; N],
-        buckets: ByBuckets,
+        buckets: Buckets,
         help: &'static str,
     ) -> Result<Histograms<N>, MetricsError> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());

@@ -20,7 +20,7 @@ use self::{
     process::ProcessMetrics,
 };
 pub use self::{
-    family::{ByBuckets, ByLabel, MetricsError},
+    family::{ByLabel, MetricsError},
     handles::{
         BackendMetrics, BackpressureMetrics, DrainMetrics, ListenerMetrics, MethodMetrics, Outcome, PoolMetrics,
     },

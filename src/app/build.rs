@@ -1,0 +1,142 @@
+//! Config values into the settings of each component. Nothing below this folder reads the config.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    backend::probe::ProbeSettings,
+    config,
+    health::Thresholds,
+    pool::{HashKey, Policy, PoolSettings, Storage},
+    serve::{
+        connection::{ConnectionSettings, Patience, ProxyProtocol},
+        session::SessionSettings,
+    },
+    supervise::{EnvValue, SuperviseSettings},
+    telemetry::logs,
+};
+
+/// Shorter values of a supervised CLI's environment are flags and numbers; striking those out would make its log unreadable.
+const SHORTEST_SECRET: usize = 8;
+
+pub(super) fn log_format(format: config::LogFormat) -> logs::Format {
+    match format {
+        config::LogFormat::Text => logs::Format::Text,
+        config::LogFormat::Json => logs::Format::Json,
+    }
+}
+
+pub(super) fn pool(pool: &config::Pool) -> PoolSettings {
+    PoolSettings {
+        policy: match pool.policy {
+            config::Policy::ConsistentHash => Policy::ConsistentHash,
+            config::Policy::RoundRobin => Policy::RoundRobin,
+            config::Policy::LeastSessions => Policy::LeastSessions,
+        },
+        hash_key: match pool.hash_key {
+            config::HashKey::Session => HashKey::Session,
+            config::HashKey::ClientAddress => HashKey::ClientAddress,
+        },
+        load_bound: pool.load_bound,
+        load_bound_floor: u64::from(pool.load_bound_floor),
+        storage: match pool.storage() {
+            config::Storage::Shared => Storage::Shared,
+            config::Storage::Local => Storage::Local,
+        },
+        panic_threshold: pool.health.panic_threshold.min(100) as u8,
+        slow_start: pool.health.slow_start,
+    }
+}
+
+pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {
+    let health = &pool.health;
+    ProbeSettings {
+        interval: health.interval,
+        timeout: health.timeout,
+        connect_timeout: pool.connect_timeout.min(health.timeout),
+        thresholds: Thresholds { rise: health.rise, fall: health.fall },
+        jitter: health.jitter,
+        protocol: health.protocol_version.min..=health.protocol_version.max,
+        token: pool.connection_token.clone(),
+        ..ProbeSettings::default()
+    }
+}
+
+pub(super) fn session(listener: &config::Listener, pool: &config::Pool) -> SessionSettings {
+    let set = &listener.session;
+    SessionSettings {
+        max_frame: set.max_frame,
+        max_backend_frame: pool.max_frame,
+        header_timeout: set.header_timeout,
+        body_timeout: set.body_timeout,
+        auth_timeout: set.auth_timeout,
+        token: listener.connection_token.clone(),
+        backend_token: pool.connection_token.clone(),
+        max_in_flight: set.max_in_flight,
+        high_watermark: set.client_buffer,
+        connect_timeout: pool.connect_timeout,
+        quick_timeout: set.timeouts.quick,
+        create_timeout: set.timeouts.create,
+        long_timeout: set.timeouts.long,
+        allow_shutdown: set.allow_runtime_shutdown,
+        passive_health: pool.health.passive,
+        cut_when_down: pool.health.on_down == config::OnDown::Cut,
+    }
+}
+
+pub(super) fn connection(listener: &config::Listener, pool: &config::Pool) -> ConnectionSettings {
+    let default = ConnectionSettings::default();
+    ConnectionSettings {
+        connect_timeout: pool.connect_timeout,
+        patience: Patience { idle: listener.connection.idle_timeout, ..default.patience },
+        proxy_protocol: match listener.connection.proxy_protocol {
+            config::ProxyProtocol::Off => ProxyProtocol::Off,
+            config::ProxyProtocol::V2 => ProxyProtocol::V2,
+        },
+        max_clients: listener.max_clients,
+        ..default
+    }
+}
+
+pub(super) fn supervise(set: &config::Supervise, pool: &config::Pool) -> SuperviseSettings {
+    let env = set.env.iter().map(|(name, value)| {
+        let text = value.expose();
+        let plain = text.len() < SHORTEST_SECRET || text.contains("{port}") || text.contains("{name}");
+        let value = if plain { EnvValue::Plain(text.to_owned()) } else { EnvValue::Secret(value.clone()) };
+        (name.clone(), value)
+    });
+    SuperviseSettings {
+        command: set.command.clone(),
+        env: env.collect(),
+        withhold_env: if set.clear_env { everything_but_path_and_home() } else { Vec::new() },
+        working_dir: set.working_directory.clone(),
+        copilot_home: set.home.as_ref().map(|home| home.display().to_string()),
+        connection_token: pool.connection_token.clone(),
+        host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ports: set.port_range.first..=set.port_range.last,
+        start_timeout: set.start_timeout,
+        unresponsive_timeout: set.unresponsive_after,
+        stop_timeout: set.stop_timeout,
+        backoff_first: set.restart_backoff.min,
+        backoff_max: set.restart_backoff.max,
+        ..SuperviseSettings::default()
+    }
+}
+
+fn everything_but_path_and_home() -> Vec<String> {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    names.filter(|name| name != "PATH" && name != "HOME").collect()
+}
+
+/// The names of a supervised pool's instances.
+pub(super) fn instance_names(pool: &str, set: &config::Supervise) -> Vec<Arc<str>> {
+    let prefix = set.name_prefix.as_deref().unwrap_or(pool);
+    (1..=set.count).map(|number| format!("{prefix}-{number}").into()).collect()
+}
+
+/// How long a pin outlives a client that was lost. The runtime cleans a session up within milliseconds of its connection's
+/// end (measured on 1.0.102); five seconds also cover a machine under load.
+pub(super) const PIN_LINGER: Duration = Duration::from_secs(5);

@@ -1,0 +1,116 @@
+//! The pools: backends, their probes and name look-ups, the CLIs that we start ourselves, and the pins.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{AppError, build, observer::Observer};
+use crate::{
+    backend::{probe, probe::ProbeObserver, resolve},
+    config::{self, Config},
+    pool::{Admission, Member, Pool, Verdict},
+    session::Registry,
+    supervise::Supervisor,
+    telemetry::Metrics,
+};
+
+/// Pins that nobody holds are swept so often.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// One pool with everything that keeps it going.
+pub(super) struct Squadron {
+    pub pool: Arc<Pool>,
+    pub registry: Arc<Registry>,
+    pub supervisor: Option<Supervisor>,
+}
+
+/// All pools by name.
+pub(super) struct Fleet {
+    pub pools: BTreeMap<String, Squadron>,
+}
+
+impl Fleet {
+    /// Starts every pool's probes, look-ups and CLIs on `tracker` until `cancel`.
+    pub(super) fn start(
+        config: &Config,
+        metrics: &Arc<Metrics>,
+        tracker: &TaskTracker,
+        cancel: &CancellationToken,
+    ) -> Result<Self, AppError> {
+        let mut pools = BTreeMap::new();
+        for (name, set) in &config.pools {
+            let squadron = start_pool(name, set, metrics, tracker, cancel)?;
+            let registry = squadron.registry.clone();
+            let sweep = async move {
+                let mut ticks = tokio::time::interval(SWEEP);
+                loop {
+                    ticks.tick().await;
+                    registry.sweep(Instant::now());
+                }
+            };
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
+            pools.insert(name.clone(), squadron);
+        }
+        Ok(Self { pools })
+    }
+
+    /// Comes back when every backend is up.
+    pub(super) async fn all_up(&self) {
+        for squadron in self.pools.values() {
+            for member in squadron.pool.members().iter() {
+                // The sender lives in the member, so this cannot fail.
+                let _ = member.verdicts().wait_for(|verdict| *verdict == Verdict::Up).await;
+            }
+        }
+    }
+
+    /// Stops the CLIs that we started.
+    pub(super) async fn stop(&self) {
+        for squadron in self.pools.values() {
+            if let Some(supervisor) = &squadron.supervisor {
+                supervisor.stop_all().await;
+            }
+        }
+    }
+}
+
+fn start_pool(
+    name: &str,
+    set: &config::Pool,
+    metrics: &Arc<Metrics>,
+    tracker: &TaskTracker,
+    cancel: &CancellationToken,
+) -> Result<Squadron, AppError> {
+    let pool_name: Arc<str> = name.into();
+    let members = match &set.supervise {
+        Some(supervise) => {
+            let names = build::instance_names(name, supervise);
+            names.into_iter().map(|name| Arc::new(Member::new(pool_name.clone(), name, 1, None))).collect()
+        }
+        None => set.backends.iter().map(|backend| fixed_member(&pool_name, backend)).collect::<Vec<_>>(),
+    };
+    for (member, backend) in members.iter().zip(&set.backends).filter(|(member, _)| member.address().is_none()) {
+        resolve::spawn(member.clone(), backend.address.to_string(), set.resolve_interval, tracker, cancel);
+    }
+    let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(metrics.clone(), &members));
+    probe::spawn(members.clone(), &Arc::new(build::probe(set)), &observer, tracker, cancel);
+    let supervisor = match &set.supervise {
+        Some(supervise) => {
+            let settings = build::supervise(supervise, set);
+            let started = Supervisor::start(settings, members.clone(), tracker, cancel);
+            Some(started.map_err(|source| AppError::Supervise { pool: name.into(), source })?)
+        }
+        None => None,
+    };
+    let pool = Arc::new(Pool::new(name, build::pool(set), members));
+    Ok(Squadron { pool, registry: Arc::new(Registry::new(build::PIN_LINGER)), supervisor })
+}
+
+fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {
+    let address = backend.address.ip().map(|ip| (ip, backend.address.port).into());
+    let member = Member::new(pool.clone(), backend.name.as_str().into(), backend.weight, address);
+    if backend.drain {
+        member.set_admission(Admission::Drain);
+    }
+    Arc::new(member)
+}

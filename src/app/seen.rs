@@ -1,0 +1,145 @@
+//! What the admin listener tells: metrics, readiness and status, read from the live state.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use super::{App, fleet::Squadron, observer::state_of};
+use crate::{
+    admin::{
+        AdminSource, BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts, Status,
+    },
+    pool::{Member, Policy, Storage, Verdict},
+    session::Census,
+    telemetry::{Label, MetricsError, SessionState},
+};
+
+/// The admin listener's view.
+pub(super) struct Seen {
+    app: Arc<App>,
+}
+
+impl Seen {
+    pub(super) fn new(app: Arc<App>) -> Self {
+        Self { app }
+    }
+
+    /// Gauges that are read rather than moved.
+    fn refresh(&self) {
+        for (name, squadron) in &self.app.fleet.pools {
+            let census = squadron.registry.census();
+            self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
+            for member in squadron.pool.members().iter() {
+                let metrics = self.app.metrics.backend(name, &member.name);
+                let Census { idle, busy } = census.get(&member.name).copied().unwrap_or_default();
+                metrics.sessions.get(SessionState::Idle).set(idle);
+                metrics.sessions.get(SessionState::Busy).set(busy);
+                metrics.turns_running.set(member.turns.load(Ordering::Relaxed));
+                metrics.links.set(member.links.load(Ordering::Relaxed));
+                metrics.set_state(state_of(member), member.verdict() == Verdict::Up);
+                let restarts = member.restarts.load(Ordering::Relaxed);
+                metrics.restarts.inc_by(restarts.saturating_sub(metrics.restarts.get()));
+            }
+        }
+    }
+
+    fn listeners(&self) -> Vec<ListenerStatus> {
+        let sets = self.app.config.listeners.iter();
+        sets.zip(&self.app.bound)
+            .map(|(set, bound)| ListenerStatus {
+                name: set.name.clone(),
+                address: bound.address.to_string(),
+                mode: bound.mode.to_owned(),
+                pool: set.pool.clone(),
+                clients: count(self.app.metrics.listener(&set.name).clients.get()),
+            })
+            .collect()
+    }
+
+    fn drain(&self) -> DrainStatus {
+        let deadline = *self.app.stop.draining.lock();
+        let members = self.app.fleet.pools.values().flat_map(|squadron| squadron.pool.members().to_vec());
+        DrainStatus {
+            draining: deadline.is_some(),
+            deadline_seconds: deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
+            turns_running: members.map(|member| count(member.turns.load(Ordering::Relaxed))).sum(),
+            clients: self.app.stop.clients.len() as u64,
+        }
+    }
+}
+
+impl AdminSource for Seen {
+    fn metrics(&self) -> Result<String, MetricsError> {
+        self.refresh();
+        self.app.metrics.gather()
+    }
+
+    fn readiness(&self) -> Readiness {
+        let mut reasons = Vec::new();
+        if self.app.stop.draining.lock().is_some() {
+            reasons.push(NotReady::Draining);
+        }
+        for set in &self.app.config.listeners {
+            if self.app.fleet.pools[&set.pool].pool.healthy_count() == 0 {
+                reasons.push(NotReady::NoBackend { listener: set.name.clone(), pool: set.pool.clone() });
+            }
+        }
+        Readiness { reasons }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: self.app.started.elapsed().as_secs(),
+            config_hash: self.app.config.fingerprint.clone(),
+            drain: self.drain(),
+            listeners: self.listeners(),
+            pools: self.app.fleet.pools.iter().map(|(name, squadron)| pool_status(name, squadron)).collect(),
+        }
+    }
+}
+
+fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
+    let settings = squadron.pool.settings();
+    let mut sessions = SessionCounts::default();
+    for census in squadron.registry.census().values() {
+        sessions.idle += count(census.idle);
+        sessions.busy += count(census.busy);
+    }
+    PoolStatus {
+        name: name.to_owned(),
+        policy: match settings.policy {
+            Policy::ConsistentHash => "consistent-hash",
+            Policy::RoundRobin => "round-robin",
+            Policy::LeastSessions => "least-sessions",
+        }
+        .to_owned(),
+        storage: if settings.storage == Storage::Shared { "shared" } else { "local" }.to_owned(),
+        panic: squadron.pool.is_panicking(),
+        sessions,
+        backends: squadron.pool.members().iter().map(|member| backend_status(member, squadron)).collect(),
+    }
+}
+
+fn backend_status(member: &Member, squadron: &Squadron) -> BackendStatus {
+    let check = member.last_check.load_full();
+    BackendStatus {
+        name: member.name.to_string(),
+        address: member.address().map(|address| address.to_string()),
+        state: state_of(member).label().to_owned(),
+        reason: check.as_ref().map(|check| check.reason.to_owned()),
+        since_seconds: member.verdict_since().map_or(0, |since| since.elapsed().as_secs()),
+        probe_ms: check.as_ref().map(|check| check.took.as_secs_f64() * 1e3),
+        version: member.identity.load().as_ref().and_then(|identity| identity.version.clone()),
+        weight: member.weight,
+        sessions: count(member.sessions.load(Ordering::Relaxed)),
+        links: count(member.links.load(Ordering::Relaxed)),
+        turns_running: count(member.turns.load(Ordering::Relaxed)),
+        restarts: squadron.supervisor.as_ref().map(|_| member.restarts.load(Ordering::Relaxed)),
+    }
+}
+
+fn count(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,144 @@
+// A whole chain: demo model, real CLIs, perhaps taps before them, and pilotfish (or, with TARGET=direct, nothing) in front.
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+
+import { approveAll, CopilotClient, RuntimeConnection } from "@github/copilot-sdk";
+
+import { startCli, startModel, startProxy } from "./programs.mjs";
+import { RawConnection } from "./raw.mjs";
+import { Tap } from "./tap.mjs";
+
+/** Whether the suites talk straight to the CLI: what holds there has to hold through pilotfish. */
+export const direct = process.env.TARGET === "direct";
+
+/** The config of pilotfish for these backends, one listener, everything on free ports. */
+export function configText({ backends, storage = "shared", policy = "consistent-hash", pool = "", health, drain = "" }) {
+    const { interval = "1s", timeout = "1s", rise = 1, fall = 2 } = health ?? {};
+    const list = backends.map(({ name, address }) => `    { name = "${name}", address = "${address}" },`);
+    return `
+${drain}
+[admin]
+bind = "127.0.0.1:0"
+
+[[listener]]
+name = "sdk"
+bind = "127.0.0.1:0"
+mode = "session"
+pool = "copilot"
+
+[pool.copilot]
+policy = "${policy}"
+storage = "${storage}"
+${pool}
+backends = [
+${list.join("\n")}
+]
+
+[pool.copilot.health]
+interval = "${interval}"
+timeout = "${timeout}"
+rise = ${rise}
+fall = ${fall}
+`;
+}
+
+export class Fleet {
+    clis = [];
+    taps = [];
+    proxies = [];
+    #clients = new Set();
+    #connections = new Set();
+
+    /**
+     * Starts `backends` CLIs on one shared home or (`storage: "local"`) one each, and pilotfish before them.
+     * `options` goes into the config; `taps` puts a tap before each CLI; `target` overrides TARGET.
+     */
+    static async start({ backends = 1, storage = "shared", taps = false, target = direct ? "direct" : "pilotfish", ...options } = {}) {
+        const fleet = new Fleet();
+        fleet.directory = fs.mkdtempSync(path.join(os.tmpdir(), "pilotfish-e2e-"));
+        try {
+            await fleet.#start(backends, storage, taps, target, options);
+        } catch (error) {
+            await fleet.stop();
+            throw error;
+        }
+        return fleet;
+    }
+
+    async #start(backends, storage, taps, target, options) {
+        this.model = await startModel();
+        const numbers = Array.from({ length: backends }, (_, index) => index + 1);
+        this.clis = await Promise.all(numbers.map((number) => this.#startCli(`cli-${number}`, storage)));
+        if (taps) this.taps = await Promise.all(this.clis.map(({ port }) => Tap.start(port)));
+        const members = this.clis.map(({ name, address }, index) => ({ name, address: this.taps[index]?.address ?? address }));
+        this.settings = { backends: members, storage, ...options };
+        if (target === "pilotfish") await this.startProxy();
+        else this.address = members[0].address;
+    }
+
+    #startCli(name, storage) {
+        const home = path.join(this.directory, storage === "shared" ? "home" : `home-${name}`);
+        fs.mkdirSync(home, { recursive: true });
+        return startCli({ name, home, model: this.model });
+    }
+
+    /** Starts one more pilotfish on the same backends; the first one's address becomes the fleet's. */
+    async startProxy() {
+        const proxy = await startProxy({ config: configText(this.settings), directory: this.directory });
+        this.proxies.push(proxy);
+        this.address ??= proxy.address;
+        return proxy;
+    }
+
+    /** The first pilotfish. */
+    get proxy() {
+        return this.proxies[0];
+    }
+
+    /** Starts a CLI that has died again, on its old port. */
+    async revive(index) {
+        const { name, home, port } = this.clis[index];
+        this.clis[index] = await startCli({ name, home, port, model: this.model });
+    }
+
+    /** A started SDK client of this fleet. */
+    async client(address = this.address) {
+        const client = new CopilotClient({ connection: RuntimeConnection.forUri(address) });
+        this.#clients.add(client);
+        await client.start();
+        return client;
+    }
+
+    /** A bare connection that has said `connect`. */
+    async raw(address = this.address) {
+        const connection = await RawConnection.connect(address);
+        this.#connections.add(connection);
+        connection.hello = await connection.request("connect", {});
+        return connection;
+    }
+
+    /** Configuration for `createSession` and `resumeSession`: the demo model, everything allowed. */
+    session(extra = {}) {
+        const provider = { type: "openai", baseUrl: this.model.url };
+        return { model: "demo", provider, onPermissionRequest: approveAll, ...extra };
+    }
+
+    /** Drops all clients: a test that is over must not hold the next one's sessions. */
+    async dropClients() {
+        await Promise.all([...this.#connections].map((connection) => connection.close()));
+        await Promise.all([...this.#clients].map((client) => client.forceStop()));
+        this.#connections.clear();
+        this.#clients.clear();
+    }
+
+    /** Ends everything that was started and removes its files. */
+    async stop() {
+        await this.dropClients();
+        await Promise.all(this.proxies.map(({ child }) => child.stop()));
+        await Promise.all(this.taps.map((tap) => tap.stop()));
+        await Promise.all(this.clis.map(({ child }) => child.stop()));
+        await this.model?.child.stop();
+        fs.rmSync(this.directory, { recursive: true, force: true, maxRetries: 5 });
+    }
+}

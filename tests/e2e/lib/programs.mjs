@@ -1,0 +1,46 @@
+// The programs under test: where they are and how they are started.
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { Child } from "./processes.mjs";
+
+const here = path.dirname(fileURLToPath(import.meta.url));
+export const root = path.resolve(here, "../../..");
+
+/** The pilotfish binary: `PILOTFISH` or the debug build. */
+export const pilotfish = process.env.PILOTFISH ?? path.join(root, "target/debug/pilotfish");
+
+/** The real CLI: the binary itself, since the npm loader would leave a node process between us and it. */
+export const copilot = path.join(here, `../node_modules/@github/copilot-${process.platform}-${process.arch}/copilot`);
+
+/** Starts the demo model; `url` is what a provider wants as its base. */
+export async function startModel() {
+    const child = new Child("demo model", pilotfish, ["demo-model", "--port", "0"]);
+    const [, address] = await child.line(/demo model listening on (\S+)/);
+    return { child, url: `http://${address}/v1` };
+}
+
+/** Starts a CLI server with its state in `home`; port 0 takes a free one. */
+export async function startCli({ name, home, model, port = 0, env = {} }) {
+    const args = ["--headless", "--port", String(port), "--no-auto-update"];
+    const offline = { COPILOT_HOME: home, COPILOT_OFFLINE: "true", COPILOT_PROVIDER_BASE_URL: model.url, COPILOT_MODEL: "demo" };
+    const child = new Child(name, copilot, args, { cwd: home, env: { ...offline, ...env } });
+    const [, bound] = await child.line(/listening on port (\d+)/, 60_000);
+    return { name, home, child, port: Number(bound), address: `127.0.0.1:${bound}` };
+}
+
+/** Starts pilotfish with a config text; `address` and `admin` are where it listens. */
+export async function startProxy({ config, directory }) {
+    const file = path.join(fs.mkdtempSync(path.join(directory, "proxy-")), "pilotfish.toml");
+    fs.writeFileSync(file, config);
+    const child = new Child("pilotfish", pilotfish, ["run", "--config", file], { cwd: directory });
+    const address = await listening(child, "sdk");
+    const admin = await listening(child, "admin");
+    return { child, config, address, admin };
+}
+
+async function listening(child, name) {
+    const [line] = await child.line(new RegExp(`listening\\b.*\\bname"?[=:]"?${name}\\b`));
+    return /addr"?[=:]"?([^\s",}]+)/.exec(line)[1];
+}

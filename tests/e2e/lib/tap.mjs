@@ -1,0 +1,59 @@
+// A relay before a CLI that notes every message in both directions, so that a test sees what reached the backend.
+import net from "node:net";
+
+import { FrameReader } from "./frames.mjs";
+
+export class Tap {
+    /** `{ connection, from: "client" | "server", message }` in the order of arrival. */
+    seen = [];
+    #connections = 0;
+    #sockets = new Set();
+    #server;
+
+    /** Starts a tap before the server on `port` of loopback. */
+    static async start(port) {
+        const tap = new Tap();
+        tap.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => tap.#relay(client, port));
+        await new Promise((resolve) => tap.#server.listen(0, "127.0.0.1", resolve));
+        tap.address = `127.0.0.1:${tap.#server.address().port}`;
+        return tap;
+    }
+
+    /** The messages from clients with a session id, as [method, session id]. */
+    requests() {
+        const fromClients = this.seen.filter(({ from, message }) => from === "client" && message.params?.sessionId);
+        return fromClients.map(({ message }) => [message.method, message.params.sessionId]);
+    }
+
+    /** The events that the CLI sent for a session, in order. */
+    events(sessionId) {
+        return this.seen
+            .filter(({ from, message }) => from === "server" && message.method === "session.event")
+            .filter(({ message }) => message.params.sessionId === sessionId)
+            .map(({ message }) => message.params.event);
+    }
+
+    async stop() {
+        for (const socket of this.#sockets) socket.destroy();
+        await new Promise((resolve) => this.#server.close(resolve));
+    }
+
+    #relay(client, port) {
+        const connection = this.#connections++;
+        const server = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
+        this.#direction(client, server, connection, "client");
+        this.#direction(server, client, connection, "server");
+    }
+
+    #direction(source, target, connection, from) {
+        this.#sockets.add(source);
+        const reader = new FrameReader((message) => this.seen.push({ connection, from, message }));
+        source.on("data", (bytes) => reader.push(bytes));
+        source.pipe(target);
+        source.on("error", () => target.destroy());
+        source.on("close", () => {
+            this.#sockets.delete(source);
+            if (source.errored || !source.readableEnded) target.destroy();
+        });
+    }
+}

@@ -1,0 +1,3 @@
+import { describeConversations } from "./conversation.mjs";
+
+describeConversations("one CLI", { backends: 1 });
