@@ -138,7 +138,7 @@ fn read_canonical(bytes: &[u8]) -> Option<Head> {
         body_len = body_len * 10 + usize::from(bytes[at] - b'0');
         at += 1;
     }
-    let ended = bytes.len() >= at + 4 && &bytes[at..at + 4] == b"\r\n\r\n";
+    let ended = at > NAME.len() && bytes.len() >= at + 4 && &bytes[at..at + 4] == b"\r\n\r\n";
     (ended && bytes[NAME.len()] != b'0').then_some(Head { head_len: at + 4, body_len, canonical: true })
 }
 
@@ -279,6 +279,7 @@ mod tests {
             (b"\r\n\r\n", Err(BadLine)),
             (b"X-Foo: y\r\n\r\n", Err(MissingLength)),
             (b"Content-Length:\r\n\r\n", Err(BadLength)),
+            (b"Content-Length: \r\n\r\n", Err(BadLength)),
             (b"Content-Length: 00065\r\n\r\n", Err(BadLength)),
             (b"Content-Length: +65\r\n\r\n", Err(BadLength)),
             (b"Content-Length: 65abc\r\n\r\n", Err(BadLength)),
