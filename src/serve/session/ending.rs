@@ -75,6 +75,8 @@ impl Client {
             self.links[id as usize] = Some(link);
             return self.fail_link(id, out);
         }
+        // After the client's half-close the backend's own is its consequence.
+        let why = if self.client_eof.is_some() { LinkEnd::Client } else { why };
         link.metrics.closed.get(why).inc();
         if self.client_eof.is_none() && why != LinkEnd::Cut {
             self.suspect(&link);
