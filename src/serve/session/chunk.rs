@@ -103,7 +103,7 @@ impl<'a> Frame<'a> {
 impl Client {
     /// Handles bytes of the client.
     pub(super) fn client_chunk(&mut self, bytes: &[u8], out: &mut Output) {
-        self.meter.bytes_in += bytes.len() as u64;
+        self.meter.bytes_in += self.inbound.take_fresh();
         let mut at = if self.inbound.flow.is_some() { self.client_flow(bytes, out) } else { 0 };
         let mut in_head = false;
         while at < bytes.len() && self.closing.is_none() {
@@ -243,7 +243,7 @@ impl Client {
     /// Handles bytes of a backend.
     pub(super) fn link_chunk(&mut self, id: LinkId, bytes: &[u8], out: &mut Output) {
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
-        link.metrics.bytes.get(Way::In).inc_by(bytes.len() as u64);
+        link.metrics.bytes.get(Way::In).inc_by(link.inbound.take_fresh());
         let mut at = if link.inbound.flow.is_some() { self.link_flow(id, bytes, out) } else { 0 };
         let mut frames = 0;
         while at < bytes.len() {

@@ -49,6 +49,8 @@ pub struct Inbound {
     pub waiting_since: Option<Instant>,
     /// What is unfinished is a header.
     pub in_head: bool,
+    /// Bytes read since the last [`Inbound::take_fresh`]: what is looked at may begin with bytes that were kept.
+    fresh: u64,
 }
 
 impl Inbound {
@@ -71,6 +73,7 @@ impl Inbound {
         if count == 0 {
             return Poll::Ready(Ok(0));
         }
+        self.fresh += count as u64;
         if !collected {
             self.keep(&[]);
             return Poll::Ready(Ok(start + count));
@@ -86,6 +89,11 @@ impl Inbound {
         read.resize(filled.max(READ_BYTES), 0);
         self.carry = Vec::new();
         Poll::Ready(Ok(filled))
+    }
+
+    /// How many bytes were read, each counted once.
+    pub fn take_fresh(&mut self) -> u64 {
+        std::mem::take(&mut self.fresh)
     }
 
     /// Keeps the bytes of an unfinished frame for the next read.
