@@ -30,6 +30,10 @@ pub struct Workspace {
 /// Lends the thread's workspace to `serve`, which must not await.
 pub fn with_workspace<R>(serve: impl FnOnce(&mut Workspace) -> R) -> R {
     WORKSPACE.with_borrow_mut(|workspace| {
+        // A large frame that had to be whole came in a buffer of its own; it is not kept for the life of the thread.
+        if workspace.read.capacity() > 2 * READ_BYTES {
+            workspace.read = Vec::new();
+        }
         workspace.read.resize(READ_BYTES, 0);
         serve(workspace)
     })
