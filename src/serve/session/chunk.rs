@@ -12,9 +12,9 @@ use crate::{
     mux::LinkId,
     telemetry::{ClientEnd, LinkEnd, Way},
     wire::{
-        Head, Reason, Scan,
+        Head, Reason, RequestId, Scan,
         frame::{read_backend_head, read_head},
-        glance::glance,
+        glance::{Glance, glance},
         scan::Span,
     },
 };
@@ -281,11 +281,15 @@ impl Client {
         let ready = self.links[id as usize].as_ref().is_some_and(|link| matches!(link.state, State::Ready));
         let seen = if body.len() < FLOW_HEAD || !ready { None } else { glance(body, false) };
         let seen = seen.filter(|seen| !self.needs_whole(body, *seen));
+        let answers = match seen {
+            Some(Glance::Answer { id, .. }) => id.of(body).and_then(RequestId::read),
+            _ => None,
+        };
         let passes = seen.is_some_and(|seen| self.link_message(id, frame, seen, out));
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return true };
         let left = frame.body_len - body.len();
         if passes {
-            link.inbound.flow = Some(Flow { dest: Some(CLIENT), left, scanner: None, request: None });
+            link.inbound.flow = Some(Flow { dest: Some(CLIENT), left, scanner: None, request: answers });
             self.flow_from = Some(id);
         } else if seen.is_some() {
             // What was decided of it in advance: it goes nowhere.

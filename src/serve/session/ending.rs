@@ -3,6 +3,7 @@
 use super::{
     calls::Call,
     client::{Client, Closing},
+    inbound::Flow,
     open::{NO_LINK, Open, OwnPurpose, Purpose},
     workspace::{CLIENT, Output},
 };
@@ -85,7 +86,7 @@ impl Client {
         if self.general == Some(id) {
             self.general = None;
         }
-        self.end_flows_of(id, link.inbound.flow.take().map_or(0, |flow| flow.left), out);
+        self.end_flows_of(id, link.inbound.flow.take(), out);
         for (request, open) in self.requests.take_where(|open| open.link == id) {
             self.count_refusal(&open, Reason::BackendLost);
             self.forget_request(open);
@@ -109,13 +110,17 @@ impl Client {
     }
 
     /// Large frames that were on their way from or to a link that is gone.
-    fn end_flows_of(&mut self, id: LinkId, missing: usize, out: &mut Output) {
+    fn end_flows_of(&mut self, id: LinkId, flow: Option<Flow>, out: &mut Output) {
         if self.flow_from == Some(id) {
             // The client was promised so many bytes: without them it could not read on. It will refuse the body, and the
-            // request's own error follows.
-            let blank = vec![b' '; missing];
-            out.write(CLIENT, &blank);
+            // request's own error follows: it was taken for answered when its answer began.
+            let Flow { left, request, .. } = flow.unwrap_or(Flow { dest: None, left: 0, scanner: None, request: None });
+            out.write(CLIENT, &vec![b' '; left]);
             self.end_link_flow(out);
+            if request.is_some() {
+                let message = "the backend was lost in the middle of its answer";
+                self.answer_error(request.as_ref(), Reason::BackendLost, message, out);
+            }
         }
         if let Some(flow) = &mut self.inbound.flow
             && flow.dest == Some(id)

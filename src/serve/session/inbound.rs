@@ -30,7 +30,7 @@ pub struct Flow {
     pub left: usize,
     /// Checks what passes (client side only).
     pub scanner: Option<Box<Scanner>>,
-    /// The client's request that it is.
+    /// The client's request that it is, or that it answers.
     pub request: Option<RequestId>,
 }
 
