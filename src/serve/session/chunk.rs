@@ -130,6 +130,10 @@ impl Client {
             return self.inbound.keep(&[]);
         }
         let unfinished = at < bytes.len() || self.inbound.flow.is_some();
+        if at > 0 && in_head {
+            // What was unfinished before is through: this header's time begins now.
+            self.inbound.waiting_since = None;
+        }
         self.inbound.mark(unfinished, in_head, self.now);
         if at < bytes.len() || !self.inbound.carry.is_empty() {
             self.inbound.keep(&bytes[at..]);
