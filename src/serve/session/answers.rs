@@ -102,7 +102,7 @@ impl Client {
         }
         self.count_turn(slot, ended);
         match kind {
-            EventKind::Started => self.sessions.begin_turn(slot),
+            EventKind::Started => self.sessions.confirm_turn(slot),
             EventKind::Delta => self.sessions.delta_came(slot),
             EventKind::Idle => self.sessions.end_turn(slot),
             EventKind::Shutdown => {
@@ -184,11 +184,12 @@ impl Client {
         }
     }
 
-    /// A prompt was answered: queued, or refused, in which case no turn comes of it.
+    /// A prompt was answered: queued, or refused, in which case no turn comes of it; one that runs already goes on.
     fn sent(&mut self, slot: Slot, ok: bool) {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.sends = entry.sends.saturating_sub(1);
-        if ok || entry.sends > 0 {
+        entry.confirmed |= ok;
+        if entry.confirmed || entry.sends > 0 {
             return;
         }
         let ended = entry.attachment.as_ref().and_then(|held| held.live().end_turn(TurnEnd::Error, self.now));
