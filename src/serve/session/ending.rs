@@ -205,6 +205,7 @@ impl Client {
             || self.closing.is_some()
             || self.client_eof.is_some()
             || !self.own.is_empty()
+            || self.flow_from.is_some()
             || self.shared.settings.cut_when_down
     }
 
