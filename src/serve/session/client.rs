@@ -354,7 +354,9 @@ impl Client {
         }
         let closing = self.closing.as_mut()?;
         let late = self.now.saturating_duration_since(closing.since) > GOODBYE;
-        if !closing.said_goodbye && (self.outbox.is_empty() || late) {
+        // A large frame on its way ends first: the answers of the goodbye stand behind it.
+        let written = self.outbox.is_empty() && self.flow_from.is_none();
+        if !closing.said_goodbye && (written || late) {
             closing.said_goodbye = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
         }
         (closing.said_goodbye && (self.client_eof.is_some() || late)).then_some(closing.why)
