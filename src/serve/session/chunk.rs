@@ -263,6 +263,10 @@ impl Client {
             if frame.is_whole() {
                 self.link_frame(id, &frame, out);
                 at = frame.end;
+                // A refused greeting ends the link; its place may be another one's by now, which is still dialling.
+                if self.links[id as usize].as_ref().is_none_or(|link| link.socket.is_none()) {
+                    return;
+                }
             } else if head.body_len >= FLOW_BYTES && self.begin_link_flow(id, &frame, out) {
                 at = bytes.len();
             } else {
