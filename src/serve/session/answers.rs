@@ -58,7 +58,12 @@ impl Client {
 
     /// Whether an answer has to be whole before it is known where it goes.
     pub(super) fn needs_whole(&self, body: &[u8], seen: Glance<'_>) -> bool {
-        let Glance::Answer { id, .. } = seen else { return false };
+        let id = match seen {
+            Glance::Answer { id, .. } => id,
+            // Its request id, which the client's answers name, may stand behind a long prompt.
+            Glance::Call { method, .. } => return method.of(body) == Some(PROVIDER_CALL),
+            Glance::Event { .. } => return false,
+        };
         let Some(id) = id.of(body).and_then(RequestId::read) else { return true };
         let open = self.requests.get(&id).map(|open| &open.purpose);
         id.own_number().is_some() || matches!(open, Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
