@@ -282,6 +282,7 @@ mod tests {
             (b"\r\n\r\n", Err(BadLine)),
             (b"X-Foo: y\r\n\r\n", Err(MissingLength)),
             (b"Content-Length:\r\n\r\n", Err(BadLength)),
+            (b"Content-Length: \r\n\r\n", Err(BadLength)),
             (b"Content-Length: 00065\r\n\r\n", Err(BadLength)),
             (b"Content-Length: +65\r\n\r\n", Err(BadLength)),
             (b"Content-Length: 65abc\r\n\r\n", Err(BadLength)),

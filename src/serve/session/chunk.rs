@@ -12,9 +12,9 @@ use crate::{
     mux::LinkId,
     telemetry::{ClientEnd, LinkEnd, Way},
     wire::{
-        Head, Reason, Scan,
+        Head, Reason, RequestId, Scan,
         frame::{read_backend_head, read_head},
-        glance::glance,
+        glance::{Glance, glance},
         scan::Span,
     },
 };
@@ -104,7 +104,7 @@ impl Client {
     /// Handles bytes of the client.
     pub(super) fn client_chunk(&mut self, read: &[u8], chunk: Range<usize>, out: &mut Output) {
         let bytes = &read[..chunk.end];
-        self.meter.bytes_in += chunk.len() as u64;
+        self.meter.bytes_in += self.inbound.take_fresh();
         let mut at = chunk.start;
         if self.inbound.flow.is_some() {
             at += self.client_flow(bytes, at, out);
@@ -134,6 +134,10 @@ impl Client {
             return self.inbound.keep(&[]);
         }
         let unfinished = at < bytes.len() || self.inbound.flow.is_some();
+        if at > 0 && in_head {
+            // What was unfinished before is through: this header's time begins now.
+            self.inbound.waiting_since = None;
+        }
         self.inbound.mark(unfinished, in_head, self.now);
         if at < bytes.len() || !self.inbound.carry.is_empty() {
             self.inbound.keep(&bytes[at..]);
@@ -248,7 +252,7 @@ impl Client {
     pub(super) fn link_chunk(&mut self, id: LinkId, read: &[u8], chunk: Range<usize>, out: &mut Output) {
         let bytes = &read[..chunk.end];
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
-        link.metrics.bytes.get(Way::In).inc_by(chunk.len() as u64);
+        link.metrics.bytes.get(Way::In).inc_by(link.inbound.take_fresh());
         let mut at = chunk.start;
         if link.inbound.flow.is_some() {
             at += self.link_flow(id, bytes, at, out);
@@ -267,6 +271,10 @@ impl Client {
             if frame.is_whole() {
                 self.link_frame(id, &frame, out);
                 at = frame.end;
+                // A refused greeting ends the link; its place may be another one's by now, which is still dialling.
+                if self.links[id as usize].as_ref().is_none_or(|link| link.socket.is_none()) {
+                    return;
+                }
             } else if head.body_len >= FLOW_BYTES && self.begin_link_flow(id, &frame, out) {
                 at = bytes.len();
             } else {
@@ -289,11 +297,15 @@ impl Client {
         let ready = self.links[id as usize].as_ref().is_some_and(|link| matches!(link.state, State::Ready));
         let seen = if body.len() < FLOW_HEAD || !ready { None } else { glance(body, false) };
         let seen = seen.filter(|seen| !self.needs_whole(body, *seen));
+        let answers = match seen {
+            Some(Glance::Answer { id, .. }) => id.of(body).and_then(RequestId::read),
+            _ => None,
+        };
         let passes = seen.is_some_and(|seen| self.link_message(id, frame, seen, out));
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return true };
         let left = frame.body_len - body.len();
         if passes {
-            link.inbound.flow = Some(Flow { dest: Some(CLIENT), left, scanner: None, request: None });
+            link.inbound.flow = Some(Flow { dest: Some(CLIENT), left, scanner: None, request: answers });
             self.flow_from = Some(id);
         } else if seen.is_some() {
             // What was decided of it in advance: it goes nowhere.

@@ -29,6 +29,7 @@ use super::{
 };
 use crate::{
     mux::{Asks, Gather, LinkId, OwnRequests, Requests, Setup},
+    pool::{Member, Verdict},
     route::Caller,
     serve::accept::Seat,
     telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Way},
@@ -79,7 +80,7 @@ pub struct Client {
     /// Provider calls of backends (`llmInference.httpRequestStart`): which link a request id belongs to.
     pub(super) provider_calls: ahash::AHashMap<String, LinkId>,
     /// Backends that could not be dialled a moment ago.
-    pub(super) avoid: Vec<(Arc<str>, Instant)>,
+    pub(super) avoid: Vec<(Arc<Member>, Instant)>,
     /// The link whose large frame is on its way to the client; other links wait.
     pub(super) flow_from: Option<LinkId>,
     /// Frames for the client that wait for the end of that.
@@ -357,7 +358,9 @@ impl Client {
         }
         let closing = self.closing.as_mut()?;
         let late = self.now.saturating_duration_since(closing.since) > GOODBYE;
-        if !closing.said_goodbye && (self.outbox.is_empty() || late) {
+        // A large frame on its way ends first: the answers of the goodbye stand behind it.
+        let written = self.outbox.is_empty() && self.flow_from.is_none();
+        if !closing.said_goodbye && (written || late) {
             closing.said_goodbye = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
         }
         (closing.said_goodbye && (self.client_eof.is_some() || late)).then_some(closing.why)
@@ -379,7 +382,7 @@ impl Client {
     }
 
     /// The link to a backend: the one that is there, or a new one.
-    pub(super) fn link_to(&mut self, member: &Arc<crate::pool::Member>) -> Option<LinkId> {
+    pub(super) fn link_to(&mut self, member: &Arc<Member>) -> Option<LinkId> {
         let known = |link: &Option<Link>| link.as_ref().is_some_and(|link| Arc::ptr_eq(&link.member, member));
         if let Some(id) = self.links.iter().position(known) {
             return Some(id as LinkId);
@@ -396,11 +399,14 @@ impl Client {
         Some(id as LinkId)
     }
 
-    /// Names of backends that could not be dialled within the last second.
+    /// Names of backends that could not be dialled within the last second and have not been found up since.
     pub(super) fn avoided(&mut self) -> Vec<Arc<str>> {
         let now = self.now;
-        self.avoid.retain(|(_, since)| now.saturating_duration_since(*since) < AVOID);
-        self.avoid.iter().map(|(name, _)| name.clone()).collect()
+        self.avoid.retain(|(member, since)| {
+            let came_up = member.verdict() == Verdict::Up && member.verdict_since().is_some_and(|at| at > *since);
+            !came_up && now.saturating_duration_since(*since) < AVOID
+        });
+        self.avoid.iter().map(|(member, _)| member.name.clone()).collect()
     }
 
     pub(super) fn opened(&mut self, id: LinkId) {

@@ -31,7 +31,7 @@ pub struct Flow {
     pub left: usize,
     /// Checks what passes (client side only).
     pub scanner: Option<Box<Scanner>>,
-    /// The client's request that it is.
+    /// The client's request that it is, or that it answers.
     pub request: Option<RequestId>,
 }
 
@@ -61,6 +61,8 @@ pub struct Inbound {
     pub waiting_since: Option<Instant>,
     /// What is unfinished is a header.
     pub in_head: bool,
+    /// Bytes read since the last [`Inbound::take_fresh`]: what is looked at may begin with bytes that were kept.
+    fresh: u64,
 }
 
 impl Inbound {
@@ -80,6 +82,7 @@ impl Inbound {
         if end == start + carried {
             return Poll::Ready(Ok(Read::End));
         }
+        self.fresh += buffer.filled().len() as u64;
         if !self.collects() {
             self.keep(&[]);
             workspace.filled = end;
@@ -107,6 +110,11 @@ impl Inbound {
     pub fn needs_room(&self, workspace: &Workspace) -> bool {
         let free = READ_BYTES.saturating_sub(workspace.filled + self.carry.len());
         workspace.filled > 0 && (free < READ_BYTES / 4 || self.collects())
+    }
+
+    /// How many bytes were read, each counted once.
+    pub fn take_fresh(&mut self) -> u64 {
+        std::mem::take(&mut self.fresh)
     }
 
     /// Keeps the bytes of an unfinished frame for the next read.
