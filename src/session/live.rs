@@ -106,6 +106,7 @@ pub struct Attachment {
     live: Arc<Live>,
     registry: Arc<Registry>,
     client: u32,
+    in_order: bool,
 }
 
 impl Attachment {
@@ -113,7 +114,7 @@ impl Attachment {
         live.attached.fetch_add(1, Ordering::AcqRel);
         *live.released.lock() = None;
         live.slot.lock().get_or_insert_with(|| live.home.hold_session());
-        Self { live, registry, client }
+        Self { live, registry, client, in_order: false }
     }
 
     /// The session.
@@ -128,10 +129,8 @@ impl Attachment {
     }
 
     /// The client let the session go in good order: if it was the last one, the session lives nowhere now.
-    pub fn detach(self) {
-        if self.live.attached.load(Ordering::Acquire) == 1 {
-            self.live.closed.store(true, Ordering::Release);
-        }
+    pub fn detach(mut self) {
+        self.in_order = true;
     }
 }
 
@@ -139,7 +138,7 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // The next client that hears of a turn tells it.
         let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
-        self.registry.release(&self.live);
+        self.registry.release(&self.live, self.in_order);
     }
 }
 

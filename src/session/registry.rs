@@ -105,13 +105,17 @@ impl Registry {
         lingers && live.home().verdict() != crate::pool::Verdict::Down
     }
 
-    pub(super) fn release(&self, live: &Live) {
+    /// Takes one client off. Whether it was the last is only known under the lock: two that let go at once each saw the other.
+    pub(super) fn release(&self, live: &Live, in_order: bool) {
         let mut shard = self.shard(live.id()).lock();
         if live.attached.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
         *live.slot.lock() = None;
         *live.released.lock() = Some(Instant::now());
+        if in_order {
+            live.closed.store(true, Ordering::Release);
+        }
         if live.closed.load(Ordering::Acquire) {
             remove(&mut shard, live);
         }

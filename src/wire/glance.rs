@@ -101,7 +101,8 @@ fn walk(body: &[u8], whole: bool) -> Option<Glance<'_>> {
             b"params" => params = true,
             _ => {}
         }
-        if !whole && (answer.is_some() || params) && (id.is_some() || method.is_some()) {
+        // A request may have its id behind its params: one that shows none yet has to be whole.
+        if !whole && id.is_some() && (answer.is_some() || params && method.is_some()) {
             break true;
         }
         let Some(end) = skip_value(body, start) else { break false };

@@ -58,7 +58,12 @@ impl Client {
 
     /// Whether an answer has to be whole before it is known where it goes.
     pub(super) fn needs_whole(&self, body: &[u8], seen: Glance<'_>) -> bool {
-        let Glance::Answer { id, .. } = seen else { return false };
+        let id = match seen {
+            Glance::Answer { id, .. } => id,
+            // Its request id, which the client's answers name, may stand behind a long prompt.
+            Glance::Call { method, .. } => return method.of(body) == Some(PROVIDER_CALL),
+            Glance::Event { .. } => return false,
+        };
         let Some(id) = id.of(body).and_then(RequestId::read) else { return true };
         let open = self.requests.get(&id).map(|open| &open.purpose);
         id.own_number().is_some() || matches!(open, Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
@@ -102,7 +107,7 @@ impl Client {
         }
         self.count_turn(slot, ended);
         match kind {
-            EventKind::Started => self.sessions.begin_turn(slot),
+            EventKind::Started => self.sessions.confirm_turn(slot),
             EventKind::Delta => self.sessions.delta_came(slot),
             EventKind::Idle => self.sessions.end_turn(slot),
             EventKind::Shutdown => {
@@ -184,11 +189,12 @@ impl Client {
         }
     }
 
-    /// A prompt was answered: queued, or refused, in which case no turn comes of it.
+    /// A prompt was answered: queued, or refused, in which case no turn comes of it; one that runs already goes on.
     fn sent(&mut self, slot: Slot, ok: bool) {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.sends = entry.sends.saturating_sub(1);
-        if ok || entry.sends > 0 {
+        entry.confirmed |= ok;
+        if entry.confirmed || entry.sends > 0 {
             return;
         }
         let ended = entry.attachment.as_ref().and_then(|held| held.live().end_turn(TurnEnd::Error, self.now));

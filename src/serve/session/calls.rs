@@ -120,9 +120,6 @@ impl Client {
             return self.refuse(call, Reason::InvalidParams, "params.sessionId is not a session id", out);
         }
         if let Some(live) = self.shared.router.find(&session, self.now) {
-            if call.row.route == Route::Send {
-                live.begin_turn(self.now);
-            }
             return self.to_member(call, &live.home().clone(), self.purpose(call, None), out);
         }
         if self.shared.router.is_local() {

@@ -12,9 +12,9 @@ use crate::{
     mux::LinkId,
     telemetry::{ClientEnd, LinkEnd, Way},
     wire::{
-        Head, Reason, Scan,
+        Head, Reason, RequestId, Scan,
         frame::{read_backend_head, read_head},
-        glance::glance,
+        glance::{Glance, glance},
         scan::Span,
     },
 };
@@ -102,9 +102,13 @@ impl<'a> Frame<'a> {
 
 impl Client {
     /// Handles bytes of the client.
-    pub(super) fn client_chunk(&mut self, bytes: &[u8], out: &mut Output) {
-        self.meter.bytes_in += bytes.len() as u64;
-        let mut at = if self.inbound.flow.is_some() { self.client_flow(bytes, out) } else { 0 };
+    pub(super) fn client_chunk(&mut self, read: &[u8], chunk: Range<usize>, out: &mut Output) {
+        let bytes = &read[..chunk.end];
+        self.meter.bytes_in += self.inbound.take_fresh();
+        let mut at = chunk.start;
+        if self.inbound.flow.is_some() {
+            at += self.client_flow(bytes, at, out);
+        }
         let mut in_head = false;
         while at < bytes.len() && self.closing.is_none() {
             let head = match read_head(&bytes[at..], self.shared.settings.max_frame) {
@@ -130,6 +134,10 @@ impl Client {
             return self.inbound.keep(&[]);
         }
         let unfinished = at < bytes.len() || self.inbound.flow.is_some();
+        if at > 0 && in_head {
+            // What was unfinished before is through: this header's time begins now.
+            self.inbound.waiting_since = None;
+        }
         self.inbound.mark(unfinished, in_head, self.now);
         if at < bytes.len() || !self.inbound.carry.is_empty() {
             self.inbound.keep(&bytes[at..]);
@@ -186,15 +194,15 @@ impl Client {
 
     /// The next bytes of a large frame of the client; gives back how many belonged to it. They go on only after they were
     /// scanned, the last ones only after the whole was: an unfinished frame is never acted on, so cutting the link is a veto.
-    fn client_flow(&mut self, bytes: &[u8], out: &mut Output) -> usize {
+    fn client_flow(&mut self, bytes: &[u8], at: usize, out: &mut Output) -> usize {
         let Some(flow) = &mut self.inbound.flow else { return 0 };
-        let take = flow.left.min(bytes.len());
+        let take = flow.left.min(bytes.len() - at);
         flow.left -= take;
         let ends = flow.left == 0;
         let dest = flow.dest;
         let checked = match &mut flow.scanner {
             Some(scanner) => {
-                let fed = scanner.feed(&bytes[..take]);
+                let fed = scanner.feed(&bytes[at..at + take]);
                 let fault = scanner.fault();
                 fed.and(fault.map_or(Ok(()), Err)).and_then(|()| if ends { scanner.finish() } else { Ok(()) })
             }
@@ -202,7 +210,7 @@ impl Client {
         };
         match (checked, dest) {
             (Err(error), dest) => self.veto(error, dest, out),
-            (Ok(()), Some(dest)) => out.pass(dest, 0..take),
+            (Ok(()), Some(dest)) => out.pass(dest, at..at + take),
             (Ok(()), None) => {}
         }
         if ends {
@@ -241,10 +249,14 @@ impl Client {
     }
 
     /// Handles bytes of a backend.
-    pub(super) fn link_chunk(&mut self, id: LinkId, bytes: &[u8], out: &mut Output) {
+    pub(super) fn link_chunk(&mut self, id: LinkId, read: &[u8], chunk: Range<usize>, out: &mut Output) {
+        let bytes = &read[..chunk.end];
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
-        link.metrics.bytes.get(Way::In).inc_by(bytes.len() as u64);
-        let mut at = if link.inbound.flow.is_some() { self.link_flow(id, bytes, out) } else { 0 };
+        link.metrics.bytes.get(Way::In).inc_by(link.inbound.take_fresh());
+        let mut at = chunk.start;
+        if link.inbound.flow.is_some() {
+            at += self.link_flow(id, bytes, at, out);
+        }
         let mut frames = 0;
         while at < bytes.len() {
             let head = match read_backend_head(&bytes[at..], self.shared.settings.max_backend_frame) {
@@ -259,6 +271,10 @@ impl Client {
             if frame.is_whole() {
                 self.link_frame(id, &frame, out);
                 at = frame.end;
+                // A refused greeting ends the link; its place may be another one's by now, which is still dialling.
+                if self.links[id as usize].as_ref().is_none_or(|link| link.socket.is_none()) {
+                    return;
+                }
             } else if head.body_len >= FLOW_BYTES && self.begin_link_flow(id, &frame, out) {
                 at = bytes.len();
             } else {
@@ -281,11 +297,15 @@ impl Client {
         let ready = self.links[id as usize].as_ref().is_some_and(|link| matches!(link.state, State::Ready));
         let seen = if body.len() < FLOW_HEAD || !ready { None } else { glance(body, false) };
         let seen = seen.filter(|seen| !self.needs_whole(body, *seen));
+        let answers = match seen {
+            Some(Glance::Answer { id, .. }) => id.of(body).and_then(RequestId::read),
+            _ => None,
+        };
         let passes = seen.is_some_and(|seen| self.link_message(id, frame, seen, out));
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return true };
         let left = frame.body_len - body.len();
         if passes {
-            link.inbound.flow = Some(Flow { dest: Some(CLIENT), left, scanner: None, request: None });
+            link.inbound.flow = Some(Flow { dest: Some(CLIENT), left, scanner: None, request: answers });
             self.flow_from = Some(id);
         } else if seen.is_some() {
             // What was decided of it in advance: it goes nowhere.
@@ -299,17 +319,17 @@ impl Client {
         true
     }
 
-    fn link_flow(&mut self, id: LinkId, bytes: &[u8], out: &mut Output) -> usize {
+    fn link_flow(&mut self, id: LinkId, bytes: &[u8], at: usize, out: &mut Output) -> usize {
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return 0 };
         let Some(flow) = &mut link.inbound.flow else { return 0 };
-        let take = flow.left.min(bytes.len());
+        let take = flow.left.min(bytes.len() - at);
         flow.left -= take;
         let (ends, dest) = (flow.left == 0, flow.dest);
         if ends {
             link.inbound.flow = None;
         }
         if let Some(dest) = dest {
-            out.pass(dest, 0..take);
+            out.pass(dest, at..at + take);
             if ends {
                 self.end_link_flow(out);
             }

@@ -3,6 +3,7 @@
 use super::{
     calls::Call,
     client::{Client, Closing},
+    inbound::Flow,
     open::{NO_LINK, Open, OwnPurpose, Purpose},
     workspace::{CLIENT, Output},
 };
@@ -75,6 +76,8 @@ impl Client {
             self.links[id as usize] = Some(link);
             return self.fail_link(id, out);
         }
+        // After the client's half-close the backend's own is its consequence.
+        let why = if self.client_eof.is_some() { LinkEnd::Client } else { why };
         link.metrics.closed.get(why).inc();
         if self.client_eof.is_none() && why != LinkEnd::Cut {
             self.suspect(&link);
@@ -83,7 +86,7 @@ impl Client {
         if self.general == Some(id) {
             self.general = None;
         }
-        self.end_flows_of(id, link.inbound.flow.take().map_or(0, |flow| flow.left), out);
+        self.end_flows_of(id, link.inbound.flow.take(), out);
         for (request, open) in self.requests.take_where(|open| open.link == id) {
             self.count_refusal(&open, Reason::BackendLost);
             self.forget_request(open);
@@ -107,13 +110,17 @@ impl Client {
     }
 
     /// Large frames that were on their way from or to a link that is gone.
-    fn end_flows_of(&mut self, id: LinkId, missing: usize, out: &mut Output) {
+    fn end_flows_of(&mut self, id: LinkId, flow: Option<Flow>, out: &mut Output) {
         if self.flow_from == Some(id) {
             // The client was promised so many bytes: without them it could not read on. It will refuse the body, and the
-            // request's own error follows.
-            let blank = vec![b' '; missing];
-            out.write(CLIENT, &blank);
+            // request's own error follows: it was taken for answered when its answer began.
+            let Flow { left, request, .. } = flow.unwrap_or(Flow { dest: None, left: 0, scanner: None, request: None });
+            out.write(CLIENT, &vec![b' '; left]);
             self.end_link_flow(out);
+            if request.is_some() {
+                let message = "the backend was lost in the middle of its answer";
+                self.answer_error(request.as_ref(), Reason::BackendLost, message, out);
+            }
         }
         if let Some(flow) = &mut self.inbound.flow
             && flow.dest == Some(id)
@@ -198,6 +205,7 @@ impl Client {
             || self.closing.is_some()
             || self.client_eof.is_some()
             || !self.own.is_empty()
+            || self.flow_from.is_some()
             || self.shared.settings.cut_when_down
     }
 

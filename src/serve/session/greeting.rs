@@ -135,7 +135,7 @@ impl Client {
     pub(super) fn fail_link(&mut self, id: LinkId, out: &mut Output) {
         let Some(link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };
         self.suspect(&link);
-        self.avoid.push((link.member.name.clone(), self.now));
+        self.avoid.push((link.member.clone(), self.now));
         if self.general == Some(id) {
             self.general = None;
         }

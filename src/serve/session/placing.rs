@@ -150,7 +150,9 @@ impl Client {
 
     /// With a disk for each backend, a session that is not live is looked for along the hash order.
     pub(super) fn search(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
+        let avoid = self.avoided();
         let mut rest = self.shared.router.search_order(session, self.caller.address);
+        rest.retain(|member| !avoid.contains(&member.name));
         rest.reverse();
         let Some(first) = rest.pop() else {
             return self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out);

@@ -28,6 +28,8 @@ pub struct Entry {
     pub open: bool,
     /// A turn runs, as far as this client's link has told.
     pub busy: bool,
+    /// The backend has said so itself: by an event or by taking a prompt.
+    pub confirmed: bool,
     /// `session.send` requests that nobody has answered: an idle event that overtakes them ends an earlier turn.
     pub sends: u32,
     /// The turn has no visible piece of an answer yet.
@@ -83,6 +85,7 @@ impl Sessions {
             link,
             open: false,
             busy: false,
+            confirmed: false,
             sends: 0,
             awaits_delta: false,
             serial: self.serial,
@@ -117,6 +120,14 @@ impl Sessions {
         self.awaiting += awaiting;
     }
 
+    /// The backend says that the turn runs.
+    pub fn confirm_turn(&mut self, slot: Slot) {
+        self.begin_turn(slot);
+        if let Some(entry) = self.get_mut(slot) {
+            entry.confirmed = true;
+        }
+    }
+
     /// The turn's first delta came.
     pub fn delta_came(&mut self, slot: Slot) {
         let came = self.get_mut(slot).is_some_and(|entry| std::mem::replace(&mut entry.awaits_delta, false));
@@ -126,7 +137,10 @@ impl Sessions {
     /// No turn runs any more.
     pub fn end_turn(&mut self, slot: Slot) {
         self.delta_came(slot);
-        let ended = self.get_mut(slot).is_some_and(|entry| std::mem::replace(&mut entry.busy, false));
+        let ended = self.get_mut(slot).is_some_and(|entry| {
+            entry.confirmed = false;
+            std::mem::replace(&mut entry.busy, false)
+        });
         self.busy -= usize::from(ended);
     }
 

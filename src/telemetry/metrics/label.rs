@@ -43,12 +43,12 @@ labels! {
         InvalidRequest = "invalid_request",
         /// `params` is not what the method takes.
         InvalidParams = "invalid_params",
-        /// No such method, or one that this proxy does not pass.
-        MethodNotFound = "method_not_found",
+        /// A method that this proxy does not pass.
+        DeniedByPolicy = "denied_by_policy",
         /// A request with an id that is still in flight.
         DuplicateId = "duplicate_id",
         /// A call before `connect`.
-        Unauthenticated = "unauthenticated",
+        AuthenticationRequired = "authentication_required",
         /// A wrong token.
         AuthenticationFailed = "authentication_failed",
         /// The tenant may not do this.
@@ -73,6 +73,8 @@ labels! {
         Draining = "draining",
         /// The deadline of this class of request passed.
         Timeout = "timeout",
+        /// The client took the request back.
+        Cancelled = "cancelled",
         /// A fault of ours.
         Internal = "internal",
         /// A reason that this list does not name yet.
@@ -266,6 +268,13 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_of_the_wire_is_a_label() {
+        for reason in crate::wire::Reason::ALL {
+            assert_eq!(Reason::named(reason.text()).label(), reason.text());
+        }
+    }
 
     #[test]
     fn index_is_the_place_in_all() {
