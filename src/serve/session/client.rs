@@ -83,6 +83,8 @@ pub struct Client {
     pub(super) avoid: Vec<(Arc<Member>, Instant)>,
     /// The link whose large frame is on its way to the client; other links wait.
     pub(super) flow_from: Option<LinkId>,
+    /// Bytes that are missing of a large frame whose link was lost: the client gets blanks.
+    pub(super) padding: usize,
     /// Frames for the client that wait for the end of that.
     pub(super) after_flow: Vec<u8>,
     pub(super) authenticated: bool,
@@ -128,6 +130,7 @@ impl Client {
             provider_calls: ahash::AHashMap::new(),
             avoid: Vec::new(),
             flow_from: None,
+            padding: 0,
             after_flow: Vec::new(),
             accepted: now,
             client_eof: None,
@@ -169,6 +172,7 @@ impl Client {
         self.write_waiting(cx)?;
         let mut progress = self.poll_links(cx, workspace)?;
         progress |= self.poll_client(cx, workspace)?;
+        progress |= self.pad(&mut workspace.out);
         progress |= self.poll_tick(cx, workspace);
         if !workspace.out.is_empty() {
             self.flush(cx, workspace)?;
