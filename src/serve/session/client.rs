@@ -199,7 +199,7 @@ impl Client {
             Read::Chunk(_) if self.closing.is_some() => self.inbound.keep(&[]),
             Read::Chunk(chunk) => self.client_chunk(&workspace.read, chunk, &mut workspace.out),
         }
-        if self.inbound.waiting_since.is_some() {
+        if self.inbound.waiting_since.is_some() && self.inbound.flow.is_none() {
             // The SDK writes header and body in two writes without TCP_NODELAY: the second waits for our ACK (44 ms -> 0.4 ms).
             let _ = rustix::net::sockopt::set_tcp_quickack(&self.socket, true);
         }
