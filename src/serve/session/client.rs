@@ -83,6 +83,8 @@ pub struct Client {
     pub(super) avoid: Vec<(Arc<Member>, Instant)>,
     /// The link whose large frame is on its way to the client; other links wait.
     pub(super) flow_from: Option<LinkId>,
+    /// Bytes that are missing of a large frame whose link was lost: the client gets blanks.
+    pub(super) padding: usize,
     /// Frames for the client that wait for the end of that.
     pub(super) after_flow: Vec<u8>,
     pub(super) authenticated: bool,
@@ -128,6 +130,7 @@ impl Client {
             provider_calls: ahash::AHashMap::new(),
             avoid: Vec::new(),
             flow_from: None,
+            padding: 0,
             after_flow: Vec::new(),
             accepted: now,
             client_eof: None,
@@ -169,6 +172,7 @@ impl Client {
         self.write_waiting(cx)?;
         let mut progress = self.poll_links(cx, workspace)?;
         progress |= self.poll_client(cx, workspace)?;
+        progress |= self.pad(&mut workspace.out);
         progress |= self.poll_tick(cx, workspace);
         if !workspace.out.is_empty() {
             self.flush(cx, workspace)?;
@@ -195,7 +199,7 @@ impl Client {
             Read::Chunk(_) if self.closing.is_some() => self.inbound.keep(&[]),
             Read::Chunk(chunk) => self.client_chunk(&workspace.read, chunk, &mut workspace.out),
         }
-        if self.inbound.waiting_since.is_some() {
+        if self.inbound.waiting_since.is_some() && self.inbound.flow.is_none() {
             // The SDK writes header and body in two writes without TCP_NODELAY: the second waits for our ACK (44 ms -> 0.4 ms).
             let _ = rustix::net::sockopt::set_tcp_quickack(&self.socket, true);
         }
