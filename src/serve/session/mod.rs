@@ -5,7 +5,7 @@
 //! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
-//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets.
+//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets; `pressure`: what waits in them, for the metrics.
 
 mod answers;
 mod calls;
@@ -18,6 +18,7 @@ mod link;
 mod open;
 mod outbox;
 mod placing;
+mod pressure;
 mod sessions;
 mod settings;
 mod workspace;
