@@ -1,5 +1,38 @@
-//! pilotfish: a session-aware reverse proxy for fleets of Copilot CLI servers.
+//! pilotfish: a session-aware layer-4/7 reverse proxy and load balancer for fleets of GitHub Copilot CLI servers
+//! (`copilot --headless`) and the SDK clients that talk to them in JSON-RPC.
+//!
+//! # Layout
+//! A file imports its own folder and what stands below it in this list; `tests/it/house` checks that.
+//!
+//! | folder | idea |
+//! | --- | --- |
+//! | [`cli`] | the command line, one subcommand a file |
+//! | [`app`] | builds everything from a config, runs it, stops it in order |
+//! | [`config`] | the TOML file: all problems at once, or a typed value |
+//! | [`admin`] | health, readiness, metrics and status over HTTP |
+//! | [`serve`] | listeners; session mode (layer 7) and connection mode (layer 4) |
+//! | [`supervise`] | CLI processes that we start ourselves |
+//! | [`backend`] | health checks and name look-ups |
+//! | [`route`] | which backend gets what |
+//! | [`session`] | pins, attachments, turns |
+//! | [`pool`] | backends with their live counters and verdicts |
+//! | [`store`] | what several proxies share (not built yet) |
+//! | [`telemetry`] | metrics and logs |
+//! | [`mux`] | the tables of one client connection |
+//! | [`wire`] | frames, scanning, ids, the method table, error codes |
+//! | [`balance`], [`health`] | placement; verdicts (pure: time and chance are arguments) |
+//! | [`model`] | values |
+//!
+//! # Invariants
+//! - `model`, `balance`, `health`, `wire` and `mux` have no sockets, no clock, no async.
+//! - Only `serve` drives `mux`. Only `balance` hashes for placement. Nothing below `app` reads `config`.
+//! - A body that we do not edit leaves byte for byte as it came; a client's header bytes never do.
+//! - One home per session, always: placement happens at create and resume only, every later message follows the pin.
+//! - A frame is acted on by a backend only after the whole of it was accepted.
+//! - Every request that reaches us is answered, by the backend or by us.
+//! - No lock across `.await`, no unbounded channel; peer input never panics; every task is tracked and hears a token.
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 pub mod admin;
 pub mod app;

@@ -99,8 +99,7 @@ fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
         listener: app.metrics.listener(&set.name),
         pool: app.metrics.pool(&set.pool),
         tracker: app.stop.clients.clone(),
-        drain: app.stop.drain.clone(),
-        kill: app.stop.kill.clone(),
+        stage: app.stop.stage.clone(),
         clients: app.stop.numbers.clone(),
     })
 }
@@ -119,6 +118,6 @@ fn connection_mode(app: &App, set: &crate::config::Listener) -> ConnectionMode {
         metrics: app.metrics.clone(),
         listener: app.metrics.listener(&set.name),
         tracker: app.stop.clients.clone(),
-        kill: app.stop.kill.clone(),
+        kill: app.stop.stage.kill.clone(),
     }
 }

@@ -11,9 +11,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use super::{App, doors::Open};
+use crate::serve::session::Stages;
 
 /// Clients get this long to take their last answers after the drain's deadline.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -44,10 +45,8 @@ pub(super) struct Stop {
     pub clients: TaskTracker,
     /// Clients so far, for their numbers.
     pub numbers: Arc<AtomicU32>,
-    /// The drain has begun.
-    pub drain: CancellationToken,
-    /// The deadline has passed.
-    pub kill: CancellationToken,
+    /// How far it is.
+    pub stage: Stages,
     /// Since when readiness says no, and when the rest is cut.
     pub draining: Mutex<Option<Instant>>,
 }
@@ -66,7 +65,7 @@ impl Stop {
             () = self.drained(app, open) => {}
             name = signals.next() => tracing::warn!(signal = name, "second signal: stopping at once"),
         }
-        self.kill.cancel();
+        self.stage.end();
         if timeout(LAST_WORDS, self.clients.wait()).await.is_err() {
             tracing::warn!(clients = self.clients.len(), "clients were still there at the end");
         }
@@ -76,7 +75,7 @@ impl Stop {
         // Load balancers in front of us see the readiness fail before the port is gone.
         tokio::time::sleep(app.config.shutdown.readiness_lead).await;
         open.close().await;
-        self.drain.cancel();
+        self.stage.drain();
         self.clients.close();
         if timeout(app.config.shutdown.drain_timeout, self.clients.wait()).await.is_err() {
             tracing::warn!(clients = self.clients.len(), "drain deadline passed");

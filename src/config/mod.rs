@@ -96,7 +96,7 @@ pub fn parse(text: &str, file_name: &str, env: &dyn Fn(&str) -> Option<String>) 
         return Err(Problems { errors, warnings });
     }
     let schema::File { runtime, log, admin, shutdown, listeners, pools } = file;
-    let fingerprint = format!("{:016x}", xxhash_rust::xxh3::xxh3_64(text.as_bytes()));
+    let fingerprint = format!("{:016x}", crate::balance::hash_key(text.as_bytes()));
     Ok(Config { runtime, log, admin, shutdown, listeners, pools, fingerprint, warnings })
 }
 

@@ -138,8 +138,8 @@ fn read_canonical(bytes: &[u8]) -> Option<Head> {
         body_len = body_len * 10 + usize::from(bytes[at] - b'0');
         at += 1;
     }
-    let ended = at > NAME.len() && bytes.len() >= at + 4 && &bytes[at..at + 4] == b"\r\n\r\n";
-    (ended && bytes[NAME.len()] != b'0').then_some(Head { head_len: at + 4, body_len, canonical: true })
+    let ended = bytes.len() >= at + 4 && &bytes[at..at + 4] == b"\r\n\r\n";
+    (ended && body_len > 0 && bytes[NAME.len()] != b'0').then_some(Head { head_len: at + 4, body_len, canonical: true })
 }
 
 #[cold]
@@ -157,13 +157,16 @@ fn read_general(bytes: &[u8], max_body: usize, strict: bool) -> Result<Option<He
     for line_number in 0.. {
         let line = match read_line(bytes, at)? {
             Some(line) => line,
-            None if bytes.len() >= MAX_HEAD_BYTES || line_number >= MAX_HEAD_LINES => {
+            // Behind the last line allowed, only the empty line may still be on its way.
+            None if bytes.len() >= MAX_HEAD_BYTES
+                || (line_number >= MAX_HEAD_LINES && !matches!(&bytes[at..], b"" | b"\r")) =>
+            {
                 return Err(FrameError::HeadTooLong);
             }
             None => return Ok(None),
         };
         at += line.len() + 2;
-        if at > MAX_HEAD_BYTES || line_number > MAX_HEAD_LINES {
+        if at > MAX_HEAD_BYTES || (line_number >= MAX_HEAD_LINES && !line.is_empty()) {
             return Err(FrameError::HeadTooLong);
         }
         if line.is_empty() {

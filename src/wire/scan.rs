@@ -4,129 +4,22 @@
 //! the runtime's reader and than the SDK's (`edge-cases.md` section 2): UTF-8, escapes, surrogates, number range,
 //! depth, and no key of the envelope or of routing twice, however it is spelt.
 
+mod found;
 mod places;
 mod token;
 
-use thiserror::Error;
-
+pub use found::{Params, Refused, Scan, ScanError};
 pub use places::{Place, Span, Value};
 use places::{Slot, slot_of_envelope, slot_of_metadata, slot_of_options, slot_of_params};
-use token::{Number, NumberError, StringState};
+use token::{Number, StringState};
 
 use super::{
-    code::Reason,
     id::{MAX_STRING_ID, RequestId},
-    text::{Utf8, plain_run, unescape},
+    text::{Utf8, plain_run},
 };
 
 /// Containers may nest this deep, the envelope itself counted. The runtime refuses 128, real bodies have fewer than 20.
 pub const MAX_DEPTH: u32 = 64;
-
-/// What is wrong with a body. Always the client's fault.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum ScanError {
-    /// Not JSON as both readers understand it.
-    #[error("the body is not valid JSON: {0}")]
-    Parse(&'static str),
-    /// JSON, but not a JSON-RPC 2.0 message.
-    #[error("not a valid JSON-RPC message: {0}")]
-    Request(&'static str),
-    /// `params` is neither an object nor absent, or an id in it is not one.
-    #[error("invalid params: {0}")]
-    Params(&'static str),
-}
-
-impl ScanError {
-    /// The code that answers it.
-    pub fn reason(self) -> Reason {
-        match self {
-            Self::Parse(_) => Reason::ParseError,
-            Self::Request(_) => Reason::InvalidRequest,
-            Self::Params(_) => Reason::InvalidParams,
-        }
-    }
-}
-
-/// What stands at `params`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Params {
-    /// No such key.
-    #[default]
-    Absent,
-    /// An object; `at` is the offset of its `{`, `empty` whether nothing stands in it.
-    Object {
-        /// Offset of `{` in the body.
-        at: u32,
-        /// `{}`.
-        empty: bool,
-    },
-    /// Anything else: refused.
-    Other,
-}
-
-/// What a scan found: spans into the body, nothing copied.
-#[derive(Clone, Debug, Default)]
-pub struct Scan {
-    /// `method`, the inside of the string.
-    pub method: Option<Span>,
-    /// `id`: the whole token, quotes included, so that it can be replaced.
-    pub id: Option<Span>,
-    /// A `result` or `error` key stands in the envelope.
-    pub is_answer: bool,
-    /// What `params` is.
-    pub params: Params,
-    /// Offset just after the envelope's `{`.
-    pub opened_at: u32,
-    values: [Value; Place::COUNT],
-}
-
-impl Scan {
-    /// Scans one whole body.
-    ///
-    /// # Errors
-    /// What is wrong with it, and the id to answer with where that is certain.
-    pub fn read(body: &[u8]) -> Result<Self, Refused> {
-        let mut scanner = Scanner::default();
-        let end = scanner.feed(body).and_then(|()| scanner.finish());
-        match end {
-            Ok(()) => Ok(scanner.scan),
-            Err(error) => Err(Refused { error, id: scanner.certain_id(body) }),
-        }
-    }
-
-    /// What stands at a place of the params that routing looks at.
-    pub fn value(&self, place: Place) -> Value {
-        self.values[place as usize]
-    }
-
-    /// The string at `place`, escapes resolved; `None` where there is none or it is not a string.
-    pub fn text<'a>(&self, body: &'a [u8], place: Place) -> Option<std::borrow::Cow<'a, str>> {
-        match self.value(place) {
-            Value::Text(span) => unescape(span.of(body)?, span.escaped),
-            _ => None,
-        }
-    }
-
-    /// The method's name.
-    pub fn method_name<'a>(&self, body: &'a [u8]) -> Option<std::borrow::Cow<'a, str>> {
-        let span = self.method?;
-        unescape(span.of(body)?, span.escaped)
-    }
-
-    /// The request id.
-    pub fn request_id(&self, body: &[u8]) -> Option<RequestId> {
-        RequestId::read(self.id?.of(body)?)
-    }
-}
-
-/// A refused body: why, and whom to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// What is wrong.
-    pub error: ScanError,
-    /// The request's id, where it stands there once and is valid.
-    pub id: Option<RequestId>,
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Want {
@@ -180,6 +73,11 @@ impl Scanner {
         &self.scan
     }
 
+    /// What was found, once the body has ended.
+    pub fn into_scan(self) -> Scan {
+        self.scan
+    }
+
     /// A fault against JSON-RPC that was seen; the scan goes on behind it to learn the id.
     pub fn fault(&self) -> Option<ScanError> {
         self.fault
@@ -217,7 +115,7 @@ impl Scanner {
     /// [`ScanError`]: the JSON is cut short, or it is not a JSON-RPC message.
     pub fn finish(&mut self) -> Result<(), ScanError> {
         if self.want == Want::InNumber && self.depth == 0 {
-            self.number.finish().map_err(number_error)?;
+            self.number.finish()?;
             self.want = Want::End;
         }
         if self.want != Want::End || !self.utf8.whole() {
@@ -354,11 +252,11 @@ impl Scanner {
     /// Notes where a container that routing looks at ended.
     fn close_context(&mut self, end: u32) {
         if self.depth == 2
-            && let Params::Object { at, empty } = &mut self.scan.params
+            && let Params::Object { empty, .. } = &mut self.scan.params
             && self.context[2] == Slot::Params
             && self.want == Want::KeyOrEnd
         {
-            *empty = end > *at;
+            *empty = true;
         }
         if self.depth == 3 && self.context[2] == Slot::Params {
             for value in &mut self.scan.values {
@@ -469,10 +367,10 @@ impl Scanner {
     }
 
     fn number(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
-        let taken = self.number.feed(&chunk[at..]).map_err(number_error)?;
+        let taken = self.number.feed(&chunk[at..])?;
         let end = at + taken;
         if end < chunk.len() {
-            self.number.finish().map_err(number_error)?;
+            self.number.finish()?;
             self.end_number(self.offset + end as u32);
         }
         Ok(end)
@@ -516,13 +414,6 @@ impl Scanner {
             Slot::Result | Slot::Error => self.scan.is_answer = true,
             Slot::Place(place) => self.scan.values[place as usize] = value,
         }
-    }
-}
-
-fn number_error(error: NumberError) -> ScanError {
-    match error {
-        NumberError::Malformed => ScanError::Parse("a number is malformed"),
-        NumberError::OutOfRange => ScanError::Parse("a number is out of range"),
     }
 }
 

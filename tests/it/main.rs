@@ -3,6 +3,7 @@
 
 mod config;
 mod connection;
+mod corpus;
 mod deadline;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod fake_cli;

@@ -215,3 +215,22 @@ fn the_config_is_toml() {
     assert_eq!(table["pool"]["copilot"]["policy"].as_str(), Some("round-robin"));
     assert_eq!(table["pool"]["copilot"]["backends"][0]["name"].as_str(), Some("a"));
 }
+
+#[tokio::test]
+async fn it_starts_serves_and_stops() {
+    let cli = crate::fake_cli::FakeCli::start("cli-1").await;
+    let config = config("session", "shared", &[(cli.name(), cli.addr())], "");
+    let mut pilotfish = Pilotfish::start(&config).await;
+    assert_ne!(pilotfish.addr("admin").port(), 0);
+    // The second ping goes out after the first one's answer has been judged: the backend is up.
+    cli.wait_for_count("ping", 2).await;
+    let client = crate::rpc_client::RpcClient::connect(pilotfish.addr("sdk")).await;
+    client.call("connect", serde_json::json!({})).await.expect("a healthy backend");
+    client.call("session.create", serde_json::json!({"sessionId": "s1"})).await.expect("placed");
+    client.call("session.send", serde_json::json!({"sessionId": "s1", "prompt": "hi"})).await.expect("sent");
+    client.next_event("s1", "session.idle").await;
+    assert!(cli.saw("s1", "session.send"));
+    pilotfish.terminate();
+    client.expect_closed().await;
+    assert!(pilotfish.exit().await.success(), "{}", pilotfish.output());
+}

@@ -94,11 +94,15 @@ impl Client {
     fn session_event(&mut self, link: LinkId, session: &[u8], kind: EventKind) {
         let Ok(session) = std::str::from_utf8(session) else { return };
         let Some(slot) = self.sessions.find(session) else { return };
-        let Some(entry) = self.sessions.get(slot).filter(|entry| entry.link == link) else { return };
+        let now = self.now;
+        let Some(entry) = self.sessions.get_mut(slot).filter(|entry| entry.link == link) else { return };
+        if kind == EventKind::Started {
+            entry.doubtful = None;
+        }
         let Some(live) = entry.attachment.as_ref().map(|attachment| attachment.live().clone()) else { return };
-        let queued = entry.sends > 0;
-        if kind == EventKind::Idle && queued {
-            // An answer to a prompt is still open: the idle that came is an earlier turn's.
+        if kind == EventKind::Idle && entry.sends > 0 {
+            // An answer to a prompt is still open: most likely the idle that came is an earlier turn's.
+            entry.doubtful = Some(now);
             return;
         }
         let (first_delta, ended) = live.event(self.caller.number, kind, self.now);

@@ -106,9 +106,13 @@ impl<'a> Frame<'a> {
 
 impl Client {
     /// Handles bytes of the client.
-    pub(super) fn client_chunk(&mut self, bytes: &[u8], out: &mut Output) {
+    pub(super) fn client_chunk(&mut self, read: &[u8], chunk: Range<usize>, out: &mut Output) {
+        let bytes = &read[..chunk.end];
         self.meter.bytes_in += self.inbound.take_fresh();
-        let mut at = if self.inbound.flow.is_some() { self.client_flow(bytes, out) } else { 0 };
+        let mut at = chunk.start;
+        if self.inbound.flow.is_some() {
+            at += self.client_flow(bytes, at, out);
+        }
         let mut in_head = false;
         while at < bytes.len() && self.closing.is_none() {
             let limit = if self.authenticated { usize::MAX } else { STRANGERS_FRAME };
@@ -195,15 +199,15 @@ impl Client {
 
     /// The next bytes of a large frame of the client; gives back how many belonged to it. They go on only after they were
     /// scanned, the last ones only after the whole was: an unfinished frame is never acted on, so cutting the link is a veto.
-    fn client_flow(&mut self, bytes: &[u8], out: &mut Output) -> usize {
+    fn client_flow(&mut self, bytes: &[u8], at: usize, out: &mut Output) -> usize {
         let Some(flow) = &mut self.inbound.flow else { return 0 };
-        let take = flow.left.min(bytes.len());
+        let take = flow.left.min(bytes.len() - at);
         flow.left -= take;
         let ends = flow.left == 0;
         let dest = flow.dest;
         let checked = match &mut flow.scanner {
             Some(scanner) => {
-                let fed = scanner.feed(&bytes[..take]);
+                let fed = scanner.feed(&bytes[at..at + take]);
                 let fault = scanner.fault();
                 fed.and(fault.map_or(Ok(()), Err)).and_then(|()| if ends { scanner.finish() } else { Ok(()) })
             }
@@ -211,7 +215,7 @@ impl Client {
         };
         match (checked, dest) {
             (Err(error), dest) => self.veto(error, dest, out),
-            (Ok(()), Some(dest)) => out.pass(dest, 0..take),
+            (Ok(()), Some(dest)) => out.pass(dest, at..at + take),
             (Ok(()), None) => {}
         }
         if ends {
@@ -250,10 +254,14 @@ impl Client {
     }
 
     /// Handles bytes of a backend.
-    pub(super) fn link_chunk(&mut self, id: LinkId, bytes: &[u8], out: &mut Output) {
+    pub(super) fn link_chunk(&mut self, id: LinkId, read: &[u8], chunk: Range<usize>, out: &mut Output) {
+        let bytes = &read[..chunk.end];
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
         link.metrics.bytes.get(Way::In).inc_by(link.inbound.take_fresh());
-        let mut at = if link.inbound.flow.is_some() { self.link_flow(id, bytes, out) } else { 0 };
+        let mut at = chunk.start;
+        if link.inbound.flow.is_some() {
+            at += self.link_flow(id, bytes, at, out);
+        }
         let mut frames = 0;
         while at < bytes.len() {
             let head = match read_backend_head(&bytes[at..], self.shared.settings.max_backend_frame) {
@@ -316,17 +324,17 @@ impl Client {
         true
     }
 
-    fn link_flow(&mut self, id: LinkId, bytes: &[u8], out: &mut Output) -> usize {
+    fn link_flow(&mut self, id: LinkId, bytes: &[u8], at: usize, out: &mut Output) -> usize {
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return 0 };
         let Some(flow) = &mut link.inbound.flow else { return 0 };
-        let take = flow.left.min(bytes.len());
+        let take = flow.left.min(bytes.len() - at);
         flow.left -= take;
         let (ends, dest) = (flow.left == 0, flow.dest);
         if ends {
             link.inbound.flow = None;
         }
         if let Some(dest) = dest {
-            out.pass(dest, 0..take);
+            out.pass(dest, at..at + take);
             if ends {
                 self.end_link_flow(out);
             }

@@ -18,13 +18,14 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
-    inbound::Inbound,
+    inbound::{Inbound, Read},
     link::{Link, State, outcome_of},
     open::{Open, Own},
     outbox::Outbox,
     pressure::Pressure,
     sessions::Sessions,
     settings::Shared,
+    stage::Stage,
     workspace::{CLIENT, Dest, Output, Workspace, with_workspace},
 };
 use crate::{
@@ -83,6 +84,8 @@ pub struct Client {
     pub(super) avoid: Vec<(Arc<Member>, Instant)>,
     /// The link whose large frame is on its way to the client; other links wait.
     pub(super) flow_from: Option<LinkId>,
+    /// Bytes that are missing of a large frame whose link was lost: the client gets blanks.
+    pub(super) padding: usize,
     /// Frames for the client that wait for the end of that.
     pub(super) after_flow: Vec<u8>,
     pub(super) authenticated: bool,
@@ -91,6 +94,8 @@ pub struct Client {
     pub(super) accepted: Instant,
     pub(super) client_eof: Option<Instant>,
     pub(super) draining: bool,
+    /// The stage that was last looked at.
+    stage: Option<Stage>,
     pub(super) closing: Option<Closing>,
     pub(super) now: Instant,
     pub(super) meter: Meter,
@@ -110,8 +115,8 @@ impl Client {
         Self {
             caller: Caller { number, address },
             authenticated: shared.settings.token.is_none(),
-            drain: Some(Box::pin(shared.drain.clone().cancelled_owned())),
-            kill: Some(Box::pin(shared.kill.clone().cancelled_owned())),
+            drain: Some(Box::pin(shared.stage.drain.clone().cancelled_owned())),
+            kill: Some(Box::pin(shared.stage.kill.clone().cancelled_owned())),
             shared,
             socket,
             inbound: Inbound::default(),
@@ -128,10 +133,12 @@ impl Client {
             provider_calls: ahash::AHashMap::new(),
             avoid: Vec::new(),
             flow_from: None,
+            padding: 0,
             after_flow: Vec::new(),
             accepted: now,
             client_eof: None,
             draining: false,
+            stage: None,
             closing: None,
             now,
             meter: Meter::default(),
@@ -154,20 +161,10 @@ impl Client {
         self.now = Instant::now();
         self.hear_signals(cx, workspace);
         let end = loop {
-            if let Err(end) = self.write_waiting(cx) {
-                break Some(end);
-            }
-            let mut progress = self.poll_links(cx, workspace);
-            match self.poll_client(cx, workspace) {
-                Ok(read) => progress |= read,
+            match self.round(cx, workspace) {
                 Err(end) => break Some(end),
-            }
-            progress |= self.poll_tick(cx, workspace);
-            if let Some(end) = self.poll_end(cx, workspace) {
-                break Some(end);
-            }
-            if !progress {
-                break None;
+                Ok(true) => {}
+                Ok(false) => break None,
             }
         };
         self.report_meter();
@@ -175,33 +172,38 @@ impl Client {
         end.map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Reads every socket that has something once, then writes once to each that gets something. `Ok(true)`: look again.
+    fn round(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<bool, ClientEnd> {
+        self.write_waiting(cx)?;
+        let mut progress = self.poll_links(cx, workspace)?;
+        progress |= self.poll_client(cx, workspace)?;
+        progress |= self.pad(&mut workspace.out);
+        progress |= self.poll_tick(cx, workspace);
+        if !workspace.out.is_empty() {
+            self.flush(cx, workspace)?;
+        }
+        workspace.filled = 0;
+        self.poll_end(cx, workspace).map_or(Ok(progress), Err)
+    }
+
     /// Reads and handles what the client sent, once. `Ok(true)`: look again.
     fn poll_client(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<bool, ClientEnd> {
         if self.client_eof.is_some() || !self.may_read_client() {
             return Ok(false);
         }
-        let filled = match self.inbound.poll_read(&mut self.socket, cx, &mut workspace.read) {
-            Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(filled)) => filled,
-            Poll::Ready(Err(error)) => return Err(reset_or_failed(&error)),
-        };
-        match filled {
-            0 => {
-                self.client_eof = Some(self.now);
-                return Ok(true);
-            }
-            usize::MAX => {
-                self.inbound.mark(true, false, self.now);
-                return Ok(true);
-            }
-            _ if self.closing.is_some() => {
-                self.inbound.keep(&[]);
-                return Ok(true);
-            }
-            _ => {}
+        if self.inbound.needs_room(workspace) {
+            self.flush(cx, workspace)?;
         }
-        self.client_chunk(&workspace.read[..filled], &mut workspace.out);
-        self.flush(cx, workspace)?;
+        let read = match self.inbound.poll_read(&mut self.socket, cx, workspace) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(read) => read.map_err(|error| reset_or_failed(&error))?,
+        };
+        match read {
+            Read::End => self.client_eof = Some(self.now),
+            Read::More => self.inbound.mark(true, false, self.now),
+            Read::Chunk(_) if self.closing.is_some() => self.inbound.keep(&[]),
+            Read::Chunk(chunk) => self.client_chunk(&workspace.read, chunk, &mut workspace.out),
+        }
         if self.inbound.waiting_since.is_some() {
             // The SDK writes header and body in two writes without TCP_NODELAY: the second waits for our ACK (44 ms -> 0.4 ms).
             let _ = rustix::net::sockopt::set_tcp_quickack(&self.socket, true);
@@ -217,37 +219,37 @@ impl Client {
         !full && self.outbox.len() <= high
     }
 
-    fn poll_links(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> bool {
+    fn poll_links(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<bool, ClientEnd> {
         let mut progress = false;
         for id in 0..self.links.len() as LinkId {
-            progress |= self.poll_link(cx, workspace, id);
+            progress |= self.poll_link(cx, workspace, id)?;
         }
-        progress
+        Ok(progress)
     }
 
-    fn poll_link(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace, id: LinkId) -> bool {
+    fn poll_link(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace, id: LinkId) -> Result<bool, ClientEnd> {
         if self.outbox.len() > self.shared.settings.high_watermark || self.flow_from.is_some_and(|from| from != id) {
-            return false;
+            return Ok(false);
         }
-        let Some(link) = &mut self.links[id as usize] else { return false };
+        let Some(link) = &mut self.links[id as usize] else { return Ok(false) };
         if let State::Dialing(dial) = &mut link.state {
-            let Poll::Ready(dialled) = dial.as_mut().poll(cx) else { return false };
+            let Poll::Ready(dialled) = dial.as_mut().poll(cx) else { return Ok(false) };
             self.dialled(id, dialled, &mut workspace.out);
-            return self.flush(cx, workspace).is_ok();
+            return Ok(true);
         }
-        let Some(socket) = &mut link.socket else { return false };
-        let filled = match link.inbound.poll_read(socket, cx, &mut workspace.read) {
-            Poll::Pending => return false,
-            Poll::Ready(Ok(usize::MAX)) => return true,
-            Poll::Ready(filled) => filled,
-        };
-        match filled {
-            Ok(0) => self.lose_link(id, LinkEnd::Backend, &mut workspace.out),
-            Err(_) => self.lose_link(id, LinkEnd::Reset, &mut workspace.out),
-            Ok(filled) => self.link_chunk(id, &workspace.read[..filled], &mut workspace.out),
+        if link.inbound.needs_room(workspace) {
+            self.flush(cx, workspace)?;
         }
-        // A client that cannot be written to is found out by its own read.
-        self.flush(cx, workspace).is_ok()
+        let Some(link) = &mut self.links[id as usize] else { return Ok(true) };
+        let Some(socket) = &mut link.socket else { return Ok(false) };
+        match link.inbound.poll_read(socket, cx, workspace) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Ok(Read::More)) => {}
+            Poll::Ready(Ok(Read::End)) => self.lose_link(id, LinkEnd::Backend, &mut workspace.out),
+            Poll::Ready(Err(_)) => self.lose_link(id, LinkEnd::Reset, &mut workspace.out),
+            Poll::Ready(Ok(Read::Chunk(chunk))) => self.link_chunk(id, &workspace.read, chunk, &mut workspace.out),
+        }
+        Ok(true)
     }
 
     fn dialled(&mut self, id: LinkId, dialled: io::Result<TcpStream>, out: &mut Output) {
@@ -268,7 +270,7 @@ impl Client {
 
     /// Writes what was gathered to every destination, as far as the sockets take it.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<(), ClientEnd> {
-        let Workspace { read, out } = workspace;
+        let Workspace { read, out, .. } = &mut *workspace;
         let mut done: Vec<Dest> = Vec::new();
         let mut result = Ok(());
         let mut lost = Vec::new();
@@ -290,11 +292,11 @@ impl Client {
                 }
             }
         }
-        out.clear();
+        workspace.clear();
         for id in lost {
-            self.lose_link(id, LinkEnd::Reset, out);
+            self.lose_link(id, LinkEnd::Reset, &mut workspace.out);
         }
-        if out.is_empty() { result } else { self.flush(cx, workspace).and(result) }
+        if workspace.out.is_empty() { result } else { self.flush(cx, workspace).and(result) }
     }
 
     /// Tries again to write what sockets did not take; that also asks to be woken when they do.
@@ -320,13 +322,20 @@ impl Client {
         Ok(())
     }
 
+    /// The tokens wake this task; whether they did is read from one atomic, for polling them takes a lock each.
     fn hear_signals(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) {
-        if self.drain.as_mut().is_some_and(|drain| drain.as_mut().poll(cx).is_ready()) {
-            self.drain = None;
-            self.draining = true;
+        let stage = self.shared.stage.now();
+        if self.stage == Some(stage) {
+            return;
         }
-        if self.kill.as_mut().is_some_and(|kill| kill.as_mut().poll(cx).is_ready()) {
-            self.kill = None;
+        self.stage = Some(stage);
+        for token in [&mut self.drain, &mut self.kill] {
+            if token.as_mut().is_some_and(|heard| heard.as_mut().poll(cx).is_ready()) {
+                *token = None;
+            }
+        }
+        self.draining = stage != Stage::Serving;
+        if stage == Stage::Over {
             self.cut_at_deadline(&mut workspace.out);
             let _ = self.flush(cx, workspace);
         }
@@ -342,7 +351,6 @@ impl Client {
             self.tick = None;
             self.now = Instant::now();
             self.check_deadlines(&mut workspace.out);
-            let _ = self.flush(cx, workspace);
         }
         fired
     }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    ops::Range,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Instant,
@@ -12,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::workspace::{Dest, READ_BYTES};
+use super::workspace::{Dest, READ_BYTES, Workspace};
 use crate::wire::{RequestId, Scanner};
 
 /// Frames with a body of this size or more pass through instead of being collected.
@@ -32,6 +33,17 @@ pub struct Flow {
     pub scanner: Option<Box<Scanner>>,
     /// The client's request that it is, or that it answers.
     pub request: Option<RequestId>,
+}
+
+/// What a read gave.
+#[derive(Debug)]
+pub enum Read {
+    /// The peer closed its side.
+    End,
+    /// More of a large frame that is being collected.
+    More,
+    /// These bytes of the read buffer are to be looked at.
+    Chunk(Range<usize>),
 }
 
 /// The reading side.
@@ -54,41 +66,50 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Reads once. `Ready(Ok(n))`: the first `n` bytes of `read` are what to look at; 0 is the end of the stream. The
-    /// carry is among them. While a large frame is collected: `usize::MAX` until it is whole.
+    /// Reads once, behind what already lies in the read buffer. The carry is part of the chunk.
     pub fn poll_read(
         &mut self,
         socket: &mut TcpStream,
         cx: &mut Context<'_>,
-        read: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
-        let collected = self.whole.is_some() || self.carry.len() > READ_BYTES / 2;
-        let start = if collected { 0 } else { self.carry.len() };
-        if !collected {
-            read[..start].copy_from_slice(&self.carry);
-        }
-        let mut buffer = ReadBuf::new(&mut read[start..]);
+        workspace: &mut Workspace,
+    ) -> Poll<io::Result<Read>> {
+        let start = workspace.filled;
+        let carried = if self.collects() { 0 } else { self.carry.len() };
+        workspace.read[start..start + carried].copy_from_slice(&self.carry[..carried]);
+        let mut buffer = ReadBuf::new(&mut workspace.read[start + carried..]);
         ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;
-        let count = buffer.filled().len();
-        if count == 0 {
-            return Poll::Ready(Ok(0));
+        let end = start + carried + buffer.filled().len();
+        if end == start + carried {
+            return Poll::Ready(Ok(Read::End));
         }
-        self.fresh += count as u64;
-        if !collected {
+        self.fresh += buffer.filled().len() as u64;
+        if !self.collects() {
             self.keep(&[]);
-            return Poll::Ready(Ok(start + count));
+            workspace.filled = end;
+            return Poll::Ready(Ok(Read::Chunk(start..end)));
         }
-        self.carry.extend_from_slice(&read[..count]);
+        self.carry.extend_from_slice(&workspace.read[start..end]);
         if self.whole.is_some_and(|whole| self.carry.len() < whole) {
-            return Poll::Ready(Ok(usize::MAX));
+            return Poll::Ready(Ok(Read::More));
         }
         // The collected frame takes the read buffer's place, so that it is handled like any other.
         self.whole = None;
-        std::mem::swap(read, &mut self.carry);
-        let filled = read.len();
-        read.resize(filled.max(READ_BYTES), 0);
-        self.carry = Vec::new();
-        Poll::Ready(Ok(filled))
+        workspace.read = std::mem::take(&mut self.carry);
+        let end = workspace.read.len();
+        workspace.filled = end;
+        workspace.read.resize(end.max(READ_BYTES), 0);
+        Poll::Ready(Ok(Read::Chunk(0..end)))
+    }
+
+    /// A large frame is being collected.
+    pub fn collects(&self) -> bool {
+        self.whole.is_some()
+    }
+
+    /// What has to be written before the next read, because there is no room for it in the read buffer.
+    pub fn needs_room(&self, workspace: &Workspace) -> bool {
+        let free = READ_BYTES.saturating_sub(workspace.filled + self.carry.len());
+        workspace.filled > 0 && (free < READ_BYTES / 4 || self.collects())
     }
 
     /// How many bytes were read, each counted once.

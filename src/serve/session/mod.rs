@@ -5,6 +5,7 @@
 //! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
+//! - `stage`: serving, draining, over.
 //! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets; `pressure`: what waits in them, for the metrics.
 
 mod answers;
@@ -21,12 +22,16 @@ mod placing;
 mod pressure;
 mod sessions;
 mod settings;
+mod stage;
 mod workspace;
 
 use std::sync::Arc;
 
 use self::client::Client;
-pub use self::settings::{SessionSettings, Shared};
+pub use self::{
+    settings::{SessionSettings, Shared},
+    stage::{Stage, Stages},
+};
 use super::accept::Handler;
 
 /// Session mode on one listener.

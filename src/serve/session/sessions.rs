@@ -1,6 +1,6 @@
 //! The sessions of one client: where each message goes is found here, without a lock.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use ahash::AHashMap;
 
@@ -32,6 +32,8 @@ pub struct Entry {
     pub confirmed: bool,
     /// `session.send` requests that nobody has answered: an idle event that overtakes them ends an earlier turn.
     pub sends: u32,
+    /// When an idle event came that an open prompt put in doubt.
+    pub doubtful: Option<Instant>,
     /// The turn has no visible piece of an answer yet.
     pub awaits_delta: bool,
     serial: u32,
@@ -87,6 +89,7 @@ impl Sessions {
             busy: false,
             confirmed: false,
             sends: 0,
+            doubtful: None,
             awaits_delta: false,
             serial: self.serial,
         };

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
+use super::stage::Stages;
 use crate::{
     model::Secret,
     route::Router,
@@ -104,10 +105,8 @@ pub struct Shared {
     pub pool: Arc<PoolMetrics>,
     /// Client tasks.
     pub tracker: TaskTracker,
-    /// The drain has begun: turns end, then clients are closed.
-    pub drain: CancellationToken,
-    /// The drain's deadline has passed.
-    pub kill: CancellationToken,
+    /// How far the proxy is on its way to its end.
+    pub stage: Stages,
     /// Clients of this process so far, for their numbers.
     pub clients: Arc<std::sync::atomic::AtomicU32>,
 }

@@ -23,6 +23,8 @@ thread_local! {
 pub struct Workspace {
     /// The read buffer.
     pub read: Vec<u8>,
+    /// How much of it is in use by what was gathered.
+    pub filled: usize,
     /// The writes gathered so far.
     pub out: Output,
 }
@@ -30,13 +32,21 @@ pub struct Workspace {
 /// Lends the thread's workspace to `serve`, which must not await.
 pub fn with_workspace<R>(serve: impl FnOnce(&mut Workspace) -> R) -> R {
     WORKSPACE.with_borrow_mut(|workspace| {
-        // A large frame that had to be whole came in a buffer of its own; it is not kept for the life of the thread.
-        if workspace.read.capacity() > 2 * READ_BYTES {
-            workspace.read = Vec::new();
-        }
-        workspace.read.resize(READ_BYTES, 0);
+        workspace.clear();
         serve(workspace)
     })
+}
+
+impl Workspace {
+    /// Everything gathered was written (or copied): the read buffer is free again.
+    pub fn clear(&mut self) {
+        self.out.clear();
+        self.filled = 0;
+        if self.read.len() != READ_BYTES {
+            // A collected frame had taken its place.
+            self.read = vec![0; READ_BYTES];
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value as Json;
 
 use super::*;
+use crate::wire::code::Reason;
 
 fn read(body: &str) -> Result<Scan, ScanError> {
     Scan::read(body.as_bytes()).map_err(|refused| refused.error)

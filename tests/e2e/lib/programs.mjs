@@ -17,7 +17,7 @@ export const copilot = path.join(here, `../node_modules/@github/copilot-${proces
 /** Starts the demo model; `url` is what a provider wants as its base. */
 export async function startModel() {
     const child = new Child("demo model", pilotfish, ["demo-model", "--port", "0"]);
-    const [, address] = await child.line(/demo model listening on (\S+)/);
+    const [, address] = await orStop(child, child.line(/demo model listening on (\S+)/));
     return { child, url: `http://${address}/v1` };
 }
 
@@ -26,7 +26,7 @@ export async function startCli({ name, home, model, port = 0, env = {} }) {
     const args = ["--headless", "--port", String(port), "--no-auto-update"];
     const offline = { COPILOT_HOME: home, COPILOT_OFFLINE: "true", COPILOT_PROVIDER_BASE_URL: model.url, COPILOT_MODEL: "demo" };
     const child = new Child(name, copilot, args, { cwd: home, env: { ...offline, ...env } });
-    const [, bound] = await child.line(/listening on port (\d+)/, 60_000);
+    const [, bound] = await orStop(child, child.line(/listening on port (\d+)/, 60_000));
     return { name, home, child, port: Number(bound), address: `127.0.0.1:${bound}` };
 }
 
@@ -35,12 +35,21 @@ export async function startProxy({ config, directory }) {
     const file = path.join(fs.mkdtempSync(path.join(directory, "proxy-")), "pilotfish.toml");
     fs.writeFileSync(file, config);
     const child = new Child("pilotfish", pilotfish, ["run", "--config", file], { cwd: directory });
-    const address = await listening(child, "sdk");
-    const admin = await listening(child, "admin");
+    const [address, admin] = await orStop(child, Promise.all([listening(child, "sdk"), listening(child, "admin")]));
     return { child, config, address, admin };
 }
 
+// A program that does not come up has no owner yet who would stop it.
+async function orStop(child, started) {
+    try {
+        return await started;
+    } catch (error) {
+        await child.stop();
+        throw error;
+    }
+}
+
 async function listening(child, name) {
-    const [line] = await child.line(new RegExp(`listening\\b.*\\bname"?[=:]"?${name}\\b`));
-    return /addr"?[=:]"?([^\s",}]+)/.exec(line)[1];
+    const { input } = await child.line(new RegExp(`listening\\b.*\\bname"?[=:]"?${name}\\b`));
+    return /addr"?[=:]"?([^\s",}]+)/.exec(input)[1];
 }

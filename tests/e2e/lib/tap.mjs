@@ -6,6 +6,8 @@ import { FrameReader } from "./frames.mjs";
 export class Tap {
     /** `{ connection, from: "client" | "server", message }` in the order of arrival. */
     seen = [];
+    /** When a connection to the backend last ended, by `performance.now()`. */
+    backendGone = null;
     #connections = 0;
     #sockets = new Set();
     #server;
@@ -43,6 +45,7 @@ export class Tap {
         const server = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
         this.#direction(client, server, connection, "client");
         this.#direction(server, client, connection, "server");
+        for (const ending of ["end", "error"]) server.once(ending, () => (this.backendGone = performance.now()));
     }
 
     #direction(source, target, connection, from) {

@@ -63,7 +63,7 @@ describe("SIGTERM of pilotfish", { timeout: 5 * PATIENCE }, () => {
     });
 
     it("answers what is left at the deadline and exits", async () => {
-        fleet = await Fleet.start({ backends: 1, target: "pilotfish", drain: 'drain_timeout = "1s"' });
+        fleet = await Fleet.start({ backends: 1, target: "pilotfish", drain: `[shutdown]\ndrain_timeout = "1s"` });
         const [{ session, answer }] = await runningTurns(1, 20_000);
         const idle = next(session, "session.idle");
         const end = assert.rejects(answer);

@@ -6,14 +6,14 @@ import { after, before, describe, it } from "node:test";
 import { Fleet } from "../lib/fleet.mjs";
 import { ask, PATIENCE } from "../lib/turns.mjs";
 
-const SESSIONS = 100;
+const SESSIONS = process.env.SUITE === "long" ? 300 : 100;
 const BACKENDS = 3;
 /** The bound on load that DESIGN sets: 1.25 x the mean. */
 const MOST = Math.ceil((1.25 * SESSIONS) / BACKENDS);
 /** So many turns run at once; the CLIs share two cores with everything else. */
 const AT_ONCE = 6;
 
-describe("100 sessions over 3 CLIs", { timeout: 20 * PATIENCE }, () => {
+describe(`${SESSIONS} sessions over 3 CLIs`, { timeout: 20 * PATIENCE }, () => {
     let fleet;
     const ids = Array.from({ length: SESSIONS }, () => randomUUID());
     let homes;

@@ -69,6 +69,11 @@ impl FakeCli {
         self.wait_for(|frame| frame.session() == session && frame.method() == method).await
     }
 
+    /// Waits until `count` frames of `method` have arrived.
+    pub async fn wait_for_count(&self, method: &str, count: usize) {
+        self.until(&format!("{count} x {method}"), |cli| (cli.count(method) >= count).then_some(())).await;
+    }
+
     /// Connections accepted so far.
     pub fn accepted(&self) -> usize {
         self.inner.state().accepted

@@ -153,7 +153,8 @@ async fn a_large_frame_leaves_nothing_behind() {
     let before = resident(&rig.proxy);
     // With its id last it has to be whole before it can go on.
     let data = "x".repeat(48 << 20);
-    let body = format!(r#"{{"jsonrpc":"2.0","method":"session.foo","params":{{"sessionId":"warm","d":"{data}"}},"id":"L"}}"#);
+    let body =
+        format!(r#"{{"jsonrpc":"2.0","method":"session.foo","params":{{"sessionId":"warm","d":"{data}"}},"id":"L"}}"#);
     for _ in 0..3 {
         client.send_raw(&frame(&body)).await;
         assert_eq!(client.next_stray().await["id"], "L");

@@ -77,7 +77,7 @@ async fn ask(session: &Session, prompt: &str) -> Outcome<String> {
 
 async fn listed(client: &Client, id: &SessionId) -> Outcome<usize> {
     let sessions = client.list_sessions(None).await?;
-    Ok(sessions.iter().filter(|found| &found.session_id == id).count())
+    Ok(sessions.iter().filter(|found| found.session_id == *id).count())
 }
 
 fn add() -> Tool {

@@ -1,0 +1,78 @@
+# make quickstart            three Copilot CLIs behind pilotfish on this machine; DEMO=1: answers without an account
+# make test                  everything that is tested (at most 25 minutes from an empty target folder on two cores)
+# make torture               the same for longer and with more of it
+# make bench                 speed, beside HAProxy; writes docs/performance.md
+# make lint                  formatting and lints
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Further arguments of `pilotfish quickstart`, such as ARGS="--demo-model --port 5000".
+ARGS ?=
+ifdef DEMO
+override ARGS += --demo-model
+endif
+
+E2E := tests/e2e
+# pingora's compression libraries are built with cmake and a C compiler.
+BUILD_PACKAGES := build-essential cmake
+# The Rust SDK of the Copilot CLI links OpenSSL; the other programs are what the tests talk to.
+TEST_PACKAGES := $(BUILD_PACKAGES) pkg-config libssl-dev python3-venv redis-server prometheus haproxy
+
+.PHONY: help quickstart test test-rust test-e2e e2e-programs e2e-tools torture bench lint clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+quickstart:
+	@.ci/tools cargo node npm
+	@.ci/packages $(BUILD_PACKAGES)
+	cargo build --release --locked
+	@target/release/pilotfish quickstart $(ARGS)
+
+test: test-rust test-e2e
+
+test-rust:
+	@.ci/tools cargo
+	@.ci/packages $(TEST_PACKAGES)
+	cargo test --locked
+
+test-e2e: e2e-programs
+	node $(E2E)/run.mjs $(SUITES)
+
+# What the end-to-end tests run: pilotfish, the pinned CLI and the three SDKs.
+e2e-programs: e2e-tools $(E2E)/node_modules/.package-lock.json $(E2E)/.venv/installed
+	cargo build --locked
+	cd $(E2E)/rust && cargo build --locked
+
+e2e-tools:
+	@.ci/tools cargo node npm
+	@.ci/packages $(TEST_PACKAGES)
+
+$(E2E)/node_modules/.package-lock.json: $(E2E)/package-lock.json | e2e-tools
+	npm ci --prefix $(E2E)
+	touch $@
+
+$(E2E)/.venv/installed: $(E2E)/python/requirements.txt | e2e-tools
+	python3 -m venv --clear $(E2E)/.venv
+	$(E2E)/.venv/bin/pip install -q --disable-pip-version-check -r $<
+	touch $@
+
+torture: e2e-programs
+	PILOTFISH_TORTURE=1 cargo test --locked --release
+	SUITE=long node $(E2E)/run.mjs $(SUITES)
+
+bench:
+	@.ci/tools cargo
+	@.ci/packages $(BUILD_PACKAGES) haproxy
+	cargo bench --locked
+
+lint:
+	@.ci/tools cargo
+	@.ci/packages $(BUILD_PACKAGES) pkg-config libssl-dev
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cd $(E2E)/rust && cargo fmt --check && cargo clippy --locked -- -D warnings
+
+clean:
+	rm -rf target $(E2E)/node_modules $(E2E)/.venv $(E2E)/rust/target
