@@ -244,9 +244,16 @@ impl Client {
         };
         match (self.asks.answered(number), scan.id) {
             (Some(ask), Some(span)) if self.link_is_ready(ask.link) => {
+                self.count_frame_to(ask.link);
                 frame.pass_edited(ask.link, span, &ask.token, out);
             }
             _ => self.shared.metrics.dropped.get(Dropped::StrayAnswer).inc(),
+        }
+    }
+
+    fn count_frame_to(&self, link: LinkId) {
+        if let Some(Some(link)) = self.links.get(link as usize) {
+            link.metrics.frames.get(Way::Out).inc();
         }
     }
 
@@ -260,6 +267,7 @@ impl Client {
             let Some(RequestId::Number(number)) = scan.request_id(frame.body()) else { return None };
             let (ask, span) = (self.asks.answered(number)?, scan.id?);
             self.meter.frames_in += 1;
+            self.count_frame_to(ask.link);
             frame.pass_edited(ask.link, span, &ask.token, out);
             return Some(ask.link);
         }

@@ -22,6 +22,7 @@ use super::{
     link::{Link, State, outcome_of},
     open::{Open, Own},
     outbox::Outbox,
+    pressure::Pressure,
     sessions::Sessions,
     settings::Shared,
     stage::Stage,
@@ -32,7 +33,7 @@ use crate::{
     pool::{Member, Verdict},
     route::Caller,
     serve::accept::Seat,
-    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Way},
+    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Towards, Way},
 };
 
 /// After this long a client that was told goodbye is dropped even if it does not close its side.
@@ -98,6 +99,7 @@ pub struct Client {
     pub(super) closing: Option<Closing>,
     pub(super) now: Instant,
     pub(super) meter: Meter,
+    pressure: Pressure,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     kill: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     tick: Option<Pin<Box<Sleep>>>,
@@ -109,6 +111,7 @@ impl Client {
     pub fn new(shared: Arc<Shared>, socket: TcpStream, address: SocketAddr, seat: Seat) -> Self {
         let number = shared.clients.fetch_add(1, std::sync::atomic::Ordering::Relaxed).wrapping_add(1).max(1);
         let now = Instant::now();
+        let pressure = Pressure::new(&shared.metrics.backpressure);
         Self {
             caller: Caller { number, address },
             authenticated: shared.settings.token.is_none(),
@@ -139,6 +142,7 @@ impl Client {
             closing: None,
             now,
             meter: Meter::default(),
+            pressure,
             tick: None,
             _seat: seat,
         }
@@ -164,6 +168,7 @@ impl Client {
             }
         };
         self.report_meter();
+        self.report_pressure();
         end.map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -383,6 +388,15 @@ impl Client {
                 counter.inc_by(count);
             }
         }
+    }
+
+    fn report_pressure(&mut self) {
+        let (metrics, high) = (&self.shared.metrics.backpressure, self.shared.settings.high_watermark);
+        let waiting = self.outbox.len();
+        self.pressure.note(metrics, Towards::Client, waiting, waiting > high);
+        let links = self.links.iter().flatten().map(Link::waiting);
+        let (all, most) = links.fold((0, 0), |(all, most), waiting| (all + waiting, most.max(waiting)));
+        self.pressure.note(metrics, Towards::Backend, all, most > high);
     }
 
     /// The link to a backend: the one that is there, or a new one.

@@ -6,7 +6,7 @@
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
 //! - `stage`: serving, draining, over.
-//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets.
+//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets; `pressure`: what waits in them, for the metrics.
 
 mod answers;
 mod calls;
@@ -19,6 +19,7 @@ mod link;
 mod open;
 mod outbox;
 mod placing;
+mod pressure;
 mod sessions;
 mod settings;
 mod stage;
