@@ -32,7 +32,7 @@ pub use self::{
     settings::{SessionSettings, Shared},
     stage::{Stage, Stages},
 };
-use super::accept::Handler;
+use super::{accept::Handler, keepalive::Keepalive};
 
 /// Session mode on one listener.
 #[derive(Clone, Debug)]
@@ -50,6 +50,7 @@ impl SessionMode {
     pub fn handler(&self) -> Handler {
         let shared = self.shared.clone();
         Arc::new(move |socket, address, seat| {
+            Keepalive::default().ask(&socket);
             let client = Client::new(shared.clone(), socket, address, seat);
             shared.tracker.spawn(client.run());
         })
