@@ -56,11 +56,11 @@ impl Stop {
     pub(super) async fn after_signal(&self, app: &App, mut signals: Signals, open: Open) {
         let name = signals.next().await;
         let limit = app.config.shutdown.drain_timeout;
-        tracing::info!(signal = name, drain_timeout = ?limit, clients = self.clients.len(), "draining");
         app.metrics.drain.draining.set(1);
         app.metrics.drain.begun.inc();
         let deadline = Instant::now() + app.config.shutdown.readiness_lead + limit;
         *self.draining.lock() = Some(deadline);
+        tracing::info!(signal = name, drain_timeout = ?limit, clients = self.clients.len(), "draining");
         tokio::select! {
             () = self.drained(app, open) => {}
             name = signals.next() => tracing::warn!(signal = name, "second signal: stopping at once"),

@@ -20,9 +20,9 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::{
     inbound::{Inbound, Read},
     link::{Link, State, outcome_of},
+    meter::{Meter, Pressure},
     open::{Open, Own},
     outbox::Outbox,
-    pressure::Pressure,
     sessions::Sessions,
     settings::Shared,
     stage::Stage,
@@ -33,7 +33,7 @@ use crate::{
     pool::{Member, Verdict},
     route::Caller,
     serve::accept::Seat,
-    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Towards, Way},
+    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Way},
 };
 
 /// After this long a client that was told goodbye is dropped even if it does not close its side.
@@ -54,15 +54,6 @@ pub(super) struct Closing {
     pub since: Instant,
     /// Our side is closed; what the client still sends is read and thrown away, so that no reset overtakes our last bytes.
     pub said_goodbye: bool,
-}
-
-/// Counts of this task that go to the metrics once a wake-up.
-#[derive(Debug, Default)]
-pub(super) struct Meter {
-    pub frames_in: u64,
-    pub frames_out: u64,
-    pub bytes_in: u64,
-    pub bytes_out: u64,
 }
 
 /// The driver of one client.
@@ -104,7 +95,7 @@ pub struct Client {
     pub(super) closing: Option<Closing>,
     pub(super) now: Instant,
     pub(super) meter: Meter,
-    pressure: Pressure,
+    pub(super) pressure: Pressure,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     kill: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     tick: Option<Pin<Box<Sleep>>>,
@@ -384,30 +375,6 @@ impl Client {
             closing.said_goodbye = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
         }
         (closing.said_goodbye && (self.client_eof.is_some() || late)).then_some(closing.why)
-    }
-
-    fn report_meter(&mut self) {
-        let meter = std::mem::take(&mut self.meter);
-        let listener = &self.shared.listener;
-        for (counter, count) in [
-            (listener.frames.get(Way::In), meter.frames_in),
-            (listener.frames.get(Way::Out), meter.frames_out),
-            (listener.bytes.get(Way::In), meter.bytes_in),
-            (listener.bytes.get(Way::Out), meter.bytes_out),
-        ] {
-            if count > 0 {
-                counter.inc_by(count);
-            }
-        }
-    }
-
-    fn report_pressure(&mut self) {
-        let (metrics, high) = (&self.shared.metrics.backpressure, self.shared.settings.high_watermark);
-        let waiting = self.outbox.len();
-        self.pressure.note(metrics, Towards::Client, waiting, waiting > high);
-        let links = self.links.iter().flatten().map(Link::waiting);
-        let (all, most) = links.fold((0, 0), |(all, most), waiting| (all + waiting, most.max(waiting)));
-        self.pressure.note(metrics, Towards::Backend, all, most > high);
     }
 
     /// The link to a backend: the one that is there, or a new one.

@@ -217,9 +217,14 @@ impl Client {
             if let Some(entry) = self.sessions.get(slot) {
                 let session = entry.id.clone();
                 self.tell_turn_cut(&session, "draining", "the proxy stopped before this turn had ended", out);
+                self.sessions.end_turn(slot);
             }
         }
         self.answer_all_open(Reason::Draining, "the proxy stopped before this request was answered", out);
+        if let Some(from) = self.flow_from.filter(|from| *from != NO_LINK) {
+            // All that was just said stands behind a large frame, which may never end by itself.
+            self.lose_link(from, LinkEnd::Cut, out);
+        }
         self.close(ClientEnd::Deadline, out);
     }
 

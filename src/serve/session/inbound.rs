@@ -88,6 +88,10 @@ impl Inbound {
             workspace.filled = end;
             return Poll::Ready(Ok(Read::Chunk(start..end)));
         }
+        // One block instead of ever larger ones: they were copied each time, and the allocator kept 30 MiB of them. What is
+        // only announced costs nothing: pages that nothing was written to are not there.
+        let announced = self.whole.map_or(0, |whole| whole + READ_BYTES);
+        self.carry.reserve_exact(announced.saturating_sub(self.carry.len()));
         self.carry.extend_from_slice(&workspace.read[start..end]);
         if self.whole.is_some_and(|whole| self.carry.len() < whole) {
             return Poll::Ready(Ok(Read::More));

@@ -6,7 +6,7 @@
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
 //! - `stage`: serving, draining, over.
-//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets; `pressure`: what waits in them, for the metrics.
+//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
 
 mod answers;
 mod calls;
@@ -16,10 +16,10 @@ mod ending;
 mod greeting;
 mod inbound;
 mod link;
+mod meter;
 mod open;
 mod outbox;
 mod placing;
-mod pressure;
 mod sessions;
 mod settings;
 mod stage;

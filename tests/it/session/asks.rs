@@ -162,3 +162,35 @@ async fn questions_of_a_dead_backend_are_taken_back() {
     client.call("session.getMessages", json!({"sessionId": sessions[1]})).await.expect("fine");
     assert!(rig.cli[1].frames().iter().all(|frame| frame.value.get("result").is_none()));
 }
+
+/// Answers to a provider call are requests without a session: their `requestId` says which backend asked.
+#[tokio::test]
+async fn answers_to_provider_calls_find_the_backend_that_asked() {
+    let (rig, client, sessions) = pair().await;
+    for (round, size) in [10, 200_000].into_iter().enumerate() {
+        let prompt = "p".repeat(size);
+        for at in [0, 1] {
+            let conn = rig.conn(at, &sessions[at]);
+            let session = &sessions[at];
+            // The id that counts stands behind the long prompt.
+            rig.cli[at].send_raw(
+                conn,
+                frame(format!(
+                    r#"{{"jsonrpc":"2.0","id":"{round}","method":"llmInference.httpRequestStart","params":{{"sessionId":"{session}","body":"{prompt}","requestId":"r{round}-{at}"}}}}"#
+                )),
+            );
+            client.next_request("llmInference.httpRequestStart").await;
+        }
+        for at in [1, 0] {
+            let request = format!("r{round}-{at}");
+            for method in ["llmInference.httpResponseStart", "llmInference.httpResponseChunk"] {
+                let _ = client.call(method, json!({"requestId": request})).await;
+                let heard = |at: usize| {
+                    let frames = rig.cli[at].frames();
+                    frames.iter().any(|frame| frame.method() == method && frame.params()["requestId"] == *request)
+                };
+                assert_eq!([heard(0), heard(1)], [at == 0, at == 1], "{method} {request}");
+            }
+        }
+    }
+}

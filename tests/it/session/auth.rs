@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::rig::{Plan, Rig, assert_ours, create, id_at};
+use crate::fake_cli::{FakeCli, Options};
 
 const TOKENS: Plan<'static> = Plan {
     backends: 2,
@@ -89,4 +90,29 @@ async fn a_client_without_a_token_is_closed_at_the_deadline() {
     busy.expect_closed().await;
     assert!(started.elapsed().as_millis() >= 300, "not before the deadline");
     known.call("ping", json!({})).await.expect("it stays");
+}
+
+#[tokio::test]
+async fn a_client_that_never_says_connect_is_served_where_no_token_is_asked_for() {
+    let rig = Rig::with(Plan { listener: "", ..TOKENS }).await;
+    let client = rig.stranger().await;
+    for home in 0..2 {
+        let session = id_at("mute", 2, home);
+        create(&client, &session).await;
+        assert_eq!(rig.heard(home, rig.conn(home, &session)), ["connect", "session.create"]);
+    }
+    client.call("ping", json!({})).await.expect("fine");
+}
+
+#[tokio::test]
+async fn a_token_that_the_backends_refuse_keeps_them_down() {
+    let options = Options { token: Some("another".into()), ..Options::default() };
+    let cli = vec![FakeCli::with("cli-1", options).await];
+    let rig = Rig::over(Plan { backends: 1, listener: "", ..TOKENS }, cli).await;
+    rig.down(0).await;
+    let client = rig.stranger().await;
+    let answer = client.call("connect", json!({})).await;
+    // Nobody is up, so the checks are not believed and the backend is asked after all: it says so itself.
+    assert_eq!(answer.expect_err("refused").message, "AUTHENTICATION_FAILED");
+    super::admin::until(&rig.proxy, "probes_total", &["outcome=\"unauthenticated\""], |count| count >= 1.0).await;
 }

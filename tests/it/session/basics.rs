@@ -195,9 +195,47 @@ async fn the_mapping_is_the_same_in_a_second_proxy_and_after_a_restart() {
     }
     let client = RpcClient::connect(second.addr("sdk")).await;
     client.call("connect", json!({})).await.expect("connected");
-    for number in 0..12 {
+    for (number, home) in homes.into_iter().enumerate() {
         let session = format!("map-{number}");
         client.call("session.resume", json!({"sessionId": session})).await.expect("live at its home");
-        assert_eq!(rig.home(&session), homes[number]);
+        assert_eq!(rig.home(&session), home);
     }
+}
+
+#[tokio::test]
+async fn clients_that_race_for_one_id_meet_at_one_backend() {
+    let rig = Rig::with(Plan { backends: 3, pool: "policy = \"round-robin\"", ..Plan::default() }).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(rig.client().await);
+    }
+    for number in 0..10 {
+        let session = format!("race-{number}");
+        let mut open = Vec::new();
+        for client in &clients {
+            open.push(client.start("session.create", json!({"sessionId": session})).await);
+        }
+        for created in open {
+            created.answer().await.expect("made or attached");
+        }
+        rig.home(&session);
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_another_client_deleted_is_gone() {
+    let rig = Rig::new(2).await;
+    let (a, b) = (rig.client().await, rig.client().await);
+    let session = id_at("deleted", 2, 1);
+    create(&a, &session).await;
+    turn(&a, &session).await;
+    assert_eq!(b.call("session.delete", json!({"sessionId": session})).await, Ok(json!({"success": true})));
+    a.next_event(&session, "session.shutdown").await;
+    let error = prompt(&a, &session).await.expect_err("gone");
+    assert_eq!(
+        (error.code, error.message),
+        (-32603, format!("Request session.send failed with message: Session not found for sessionId: {session}"))
+    );
+    create(&a, &session).await;
+    turn(&a, &session).await;
 }

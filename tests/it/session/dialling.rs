@@ -99,7 +99,24 @@ async fn a_refused_greeting_sends_the_session_elsewhere() {
     let bytes = [frame(id(1)), b"Content-Length: 4\r\n\r\nnull\r\nrubbish".to_vec()].concat();
     rig.cli[0].on("connect", Act::Raw(bytes));
     create(&client, &session).await;
-    assert_ne!(rig.home(&session), 0);
+    assert_eq!(rig.home(&session), 1, "the next in its order, at the first try");
     turn(&client, &session).await;
     client.call("ping", json!({})).await.expect("fine");
+}
+
+#[tokio::test]
+async fn an_old_server_without_connect_is_served() {
+    let rig = Rig::with(BLIND).await;
+    for cli in &rig.cli {
+        cli.on("connect", Act::Fail { code: -32601, message: "Unhandled method connect".into() });
+    }
+    let client = rig.stranger().await;
+    let error = client.call("connect", json!({})).await.expect_err("the backend's own answer");
+    assert_eq!((error.code, error.message.as_str()), (-32601, "Unhandled method connect"));
+    for home in 0..3 {
+        let session = id_at("old", 3, home);
+        create(&client, &session).await;
+        assert_eq!(rig.home(&session), home);
+        turn(&client, &session).await;
+    }
 }

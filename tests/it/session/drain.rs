@@ -112,6 +112,59 @@ async fn at_the_deadline_the_rest_is_answered_and_cut() {
     assert_eq!(rig.proxy.exit().await.code(), Some(0));
 }
 
+/// At the deadline a large answer is half way through and does not go on: what is said then must not wait behind it.
+#[tokio::test]
+async fn the_deadline_does_not_wait_for_a_large_frame() {
+    let mut rig = Rig::with(Plan { backends: 2, shutdown: "drain_timeout = \"300ms\"", ..Plan::default() }).await;
+    let mut client = Raw::connect(rig.proxy.addr("sdk")).await;
+    let sessions = [id_at("big", 2, 0), id_at("big", 2, 1)];
+    let call = |id: &str, method: &str, session: &str| {
+        frame(format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}","params":{{"sessionId":"{session}"}}}}"#))
+    };
+    for session in &sessions {
+        client.send(&call(session, "session.create", session)).await;
+        client.body_with(&format!("\"id\":\"{session}\",\"result\"")).await;
+    }
+    let answer = frame(format!(r#"{{"jsonrpc":"2.0","id":"large","result":"{}"}}"#, "z".repeat(1 << 20)));
+    rig.cli[0].next(1, "session.foo", Act::Raw(answer[..answer.len() / 2].to_vec()));
+    rig.cli[1].next(1, "session.foo", Act::Ignore);
+    client.send(&call("small", "session.foo", &sessions[1])).await;
+    client.send(&call("large", "session.foo", &sessions[0])).await;
+    rig.cli[1].wait_for_method(&sessions[1], "session.foo").await;
+    let half = answer.len() as f64 / 2.0;
+    admin::until(&rig.proxy, "client_bytes_total", &["direction=\"out\""], |out| out > half).await;
+    rig.proxy.terminate();
+    let all: Vec<serde_json::Value> =
+        client.end().await.iter().filter_map(|body| serde_json::from_slice(body).ok()).collect();
+    let code = |id: &str| all.iter().find(|answer| answer["id"] == id).map(|answer| answer["error"]["code"].clone());
+    assert_eq!(code("small"), Some(json!(-32017)), "{all:?}");
+    assert_eq!(code("large"), Some(json!(-32011)), "{all:?}");
+    assert_eq!(rig.proxy.exit().await.code(), Some(0));
+}
+
+/// A prompt that the backend queued behind the running turn is part of what the drain waits for.
+#[tokio::test]
+async fn queued_prompts_end_too() {
+    let mut rig = Rig::new(1).await;
+    let gate = rig.gate();
+    let client = rig.client().await;
+    create(&client, "queue").await;
+    for _ in 0..3 {
+        prompt(&client, "queue").await.expect("sent");
+    }
+    client.next_event("queue", "assistant.message_delta").await;
+    let idle = rig.client().await;
+    rig.proxy.terminate();
+    idle.expect_closed().await;
+    gate.open();
+    for _ in 0..3 {
+        client.next_event("queue", "assistant.message").await;
+    }
+    client.next_event("queue", "session.idle").await;
+    client.expect_closed().await;
+    assert_eq!(rig.proxy.exit().await.code(), Some(0));
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     for signals in [[Signal::TERM, Signal::TERM], [Signal::INT, Signal::TERM], [Signal::INT, Signal::INT]] {

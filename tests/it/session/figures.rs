@@ -7,7 +7,7 @@ use super::{
     raw::frame,
     rig::{Plan, Rig, create, id_at, prompt, turn},
 };
-use crate::fake_cli::{Act, Close};
+use crate::fake_cli::{Act, Close, Step};
 
 #[tokio::test]
 async fn counts_follow_clients_sessions_and_turns() {
@@ -158,4 +158,30 @@ async fn reasons_are_the_words_of_the_wire() {
         }
     }
     assert_eq!(at.sum("errors_total", &["reason=\"other\""]), 0.0);
+}
+
+#[tokio::test]
+async fn turns_are_counted_by_how_they_end() {
+    let rig = Rig::new(2).await;
+    let client = rig.client().await;
+    let gate = rig.gate();
+    let sessions = [id_at("end", 2, 0), id_at("end", 2, 1)];
+    for session in &sessions {
+        create(&client, session).await;
+        prompt(&client, session).await.expect("sent");
+        client.next_event(session, "assistant.message_delta").await;
+    }
+    client.call("session.abort", json!({"sessionId": sessions[0]})).await.expect("aborted");
+    client.next_event(&sessions[0], "session.idle").await;
+    until(&rig.proxy, "turns_total", &["outcome=\"aborted\""], |count| count == 1.0).await;
+    rig.cli[1].die(Close::Rst);
+    client.next_event(&sessions[1], "session.idle").await;
+    until(&rig.proxy, "turns_total", &["outcome=\"backend_lost\""], |count| count == 1.0).await;
+    gate.open();
+    rig.cli[0].turns(vec![Step::Event { kind: "session.error".into(), data: "{}".into(), ephemeral: false }]);
+    turn(&client, &sessions[0]).await;
+    until(&rig.proxy, "turns_total", &["outcome=\"error\""], |count| count == 1.0).await;
+    let at = Metrics::of(&rig.proxy).await;
+    assert_eq!((at.sum("turns_total", &[]), at.sum("turns_running", &[])), (3.0, 0.0));
+    assert_eq!(at.sum("links_closed_total", &["backend=\"cli-2\""]), 1.0);
 }

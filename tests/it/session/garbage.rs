@@ -39,9 +39,10 @@ async fn what_is_no_frame_ends_the_link_with_an_answer() {
     for (name, bytes) in table {
         let conn = rig.conn(0, &bad);
         rig.cli[0].next(1, "session.foo", Act::Raw(bytes.to_vec()));
+        let before = rig.cli[0].count("session.foo");
         let open = client.start("session.foo", json!({"sessionId": bad})).await;
         if name == "a cut frame" {
-            rig.cli[0].wait_for_method(&bad, "session.foo").await;
+            rig.cli[0].wait_for(|_| rig.cli[0].count("session.foo") > before).await;
             rig.cli[0].end(conn, Close::Fin);
         }
         let error = open.answer().await.expect_err(name);

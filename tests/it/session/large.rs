@@ -7,7 +7,7 @@ use super::{
     rig::{Rig, create, id_at, turn},
 };
 use crate::{
-    fake_cli::{Act, FakeCli},
+    fake_cli::{Act, Close, FakeCli},
     rpc_client::RpcClient,
 };
 
@@ -123,7 +123,7 @@ async fn small_frames_around_a_large_one_keep_their_order() {
 async fn one_that_turns_out_bad_is_never_acted_on() {
     let data = text(2 * MIB);
     let bad: Vec<(&str, Vec<u8>)> = vec![
-        ("late second sessionId", format!(r#"","sessionId":"other"}}}}"#).into_bytes()),
+        ("late second sessionId", r#"","sessionId":"other"}}"#.into()),
         ("late second method", r#""},"method":"session.send"}"#.into()),
         ("late second id", r#""},"id":"M"}"#.into()),
         ("late result", r#""},"result":1}"#.into()),
@@ -305,4 +305,29 @@ async fn a_large_prompt_begins_a_turn() {
     client.next_event("prompt", "session.idle").await;
     super::admin::until(&rig.proxy, "turns_total", &["outcome=\"idle\""], |count| count == 1.0).await;
     turn(&client, "prompt").await;
+}
+
+/// The backend dies while the client's large frame flows into it: the rest is read and thrown away.
+#[tokio::test]
+async fn a_backend_that_dies_under_a_large_frame_leaves_the_client_in_step() {
+    for close in [Close::Fin, Close::Rst] {
+        let (rig, mut client, [session, other]) = pair().await;
+        let data = text(8 * MIB);
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":"L","method":"session.foo","params":{{"sessionId":"{session}","data":"{data}"}}}}"#
+        );
+        let bytes = frame(&body);
+        let (first, rest) = bytes.split_at(3 * MIB);
+        client.send(first).await;
+        let (to, flows) = (["backend=\"cli-1\"", "direction=\"out\""], MIB as f64);
+        super::admin::until(&rig.proxy, "backend_bytes_total", &to, |bytes| bytes > flows).await;
+        rig.cli[0].die(close);
+        client.body_with("-32011").await;
+        client.send(rest).await;
+        let next = format!(
+            r#"{{"jsonrpc":"2.0","id":"n","method":"session.getMessages","params":{{"sessionId":"{other}"}}}}"#
+        );
+        client.send(&frame(next)).await;
+        client.body_with("\"id\":\"n\",\"result\"").await;
+    }
 }

@@ -198,6 +198,8 @@ async fn a_search_goes_past_those_that_cannot_be_reached() {
     let meta = client.call("session.getMetadata", json!({"sessionId": session})).await.expect("found behind it");
     assert_eq!(meta["session"]["sessionId"], session);
     rig.cli[path[1]].die(Close::Rst);
+    let gone = format!("backend=\"{}\"", name(path[1]));
+    super::admin::until(&rig.proxy, "links", &[&gone], |links| links == 0.0).await;
     client.call("session.resume", json!({"sessionId": session})).await.expect("found behind both");
     assert_eq!(rig.home(session), path[2]);
 }

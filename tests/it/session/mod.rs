@@ -17,6 +17,7 @@ mod limits;
 mod local;
 mod loss;
 mod memory;
+mod pipeline;
 mod raw;
 mod refusal;
 mod rig;

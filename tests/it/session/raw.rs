@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{
+        TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
 };
 
 use crate::deadline::within;
@@ -14,6 +17,12 @@ pub struct Raw {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
+
+/// The reading half of a [`Raw`].
+pub struct Reader<'a>(ReadHalf<'a>, &'a mut Vec<u8>);
+
+/// The writing half.
+pub struct Writer<'a>(WriteHalf<'a>);
 
 /// A body behind its header.
 pub fn frame(body: impl AsRef<[u8]>) -> Vec<u8> {
@@ -48,24 +57,15 @@ impl Raw {
         socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).expect("a socket");
     }
 
+    /// Both halves, for reading and writing at once.
+    pub fn split(&mut self) -> (Reader<'_>, Writer<'_>) {
+        let (from, to) = self.stream.split();
+        (Reader(from, &mut self.buffer), Writer(to))
+    }
+
     /// The next whole body, `None` at the end of the stream.
     pub async fn body(&mut self) -> Option<Vec<u8>> {
-        loop {
-            if let Some((head, length)) = head(&self.buffer)
-                && self.buffer.len() >= head + length
-            {
-                let rest = self.buffer.split_off(head + length);
-                let mut whole = std::mem::replace(&mut self.buffer, rest);
-                return Some(whole.split_off(head));
-            }
-            self.buffer.reserve(256 << 10);
-            let so_far = self.buffer.len();
-            let read = self.stream.read_buf(&mut self.buffer);
-            if within(|| format!("more than {so_far} bytes of a frame"), read).await.unwrap_or(0) == 0 {
-                assert!(self.buffer.is_empty(), "the stream ended in the middle of a frame");
-                return None;
-            }
-        }
+        self.split().0.body().await
     }
 
     /// The first body from now on that contains `text` (within its first 200 bytes).
@@ -86,6 +86,34 @@ impl Raw {
             all.push(body);
         }
         all
+    }
+}
+
+impl Reader<'_> {
+    /// The next whole body, `None` at the end of the stream.
+    pub async fn body(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some((head, length)) = head(self.1)
+                && self.1.len() >= head + length
+            {
+                let rest = self.1.split_off(head + length);
+                let mut whole = std::mem::replace(self.1, rest);
+                return Some(whole.split_off(head));
+            }
+            self.1.reserve(256 << 10);
+            let so_far = self.1.len();
+            let read = self.0.read_buf(self.1);
+            if within(|| format!("more than {so_far} bytes of a frame"), read).await.unwrap_or(0) == 0 {
+                assert!(self.1.is_empty(), "the stream ended in the middle of a frame");
+                return None;
+            }
+        }
+    }
+}
+
+impl Writer<'_> {
+    pub async fn send(&mut self, bytes: &[u8]) {
+        within(|| format!("{} bytes taken", bytes.len()), self.0.write_all(bytes)).await.expect("an open connection");
     }
 }
 
