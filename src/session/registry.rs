@@ -121,6 +121,14 @@ impl Registry {
         }
     }
 
+    /// Drops a pin that only lingers.
+    pub fn forget_unheld(&self, live: &Live) {
+        let mut shard = self.shard(live.id()).lock();
+        if live.clients() == 0 {
+            remove(&mut shard, live);
+        }
+    }
+
     pub(super) fn forget(&self, live: &Live) {
         remove(&mut self.shard(live.id()).lock(), live);
     }

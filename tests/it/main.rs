@@ -13,3 +13,4 @@ mod metrics;
 mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod rpc_client;
+mod session;

@@ -15,7 +15,7 @@ mod relay;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::{net::TcpStream, select, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
@@ -26,6 +26,7 @@ use self::{
     relay::{Ending, Meters, relay},
 };
 use super::accept::{Handler, Listener, Seat};
+pub use super::keepalive::Keepalive;
 use crate::{
     pool::Member,
     telemetry::{ClientEnd, Held, Label, LinkEnd, ListenerMetrics, Metrics},
@@ -42,17 +43,6 @@ pub enum ProxyProtocol {
     Off,
     /// By a binary header of the PROXY protocol, version 2, in front of the client's first byte.
     V2,
-}
-
-/// When the kernel asks a silent peer whether it is still there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keepalive {
-    /// Silence before the first question.
-    pub idle: Duration,
-    /// Time between two questions.
-    pub interval: Duration,
-    /// Questions without an answer until the connection is given up.
-    pub retries: u32,
 }
 
 /// How a listener in connection mode behaves.
@@ -81,7 +71,7 @@ impl Default for ConnectionSettings {
             patience: Patience { idle: None, half_closed: Some(Duration::from_secs(300)) },
             proxy_protocol: ProxyProtocol::Off,
             max_clients: 10_000,
-            keepalive: Some(Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), retries: 3 }),
+            keepalive: Some(Keepalive::default()),
             user_timeout: None,
             splice: true,
         }
@@ -181,12 +171,10 @@ fn greeting(settings: &ConnectionSettings, client: &TcpStream, peer: SocketAddr)
 
 /// These options only make a dead peer known sooner: a socket that refuses one works all the same.
 fn tune(socket: &TcpStream, settings: &ConnectionSettings) {
-    let socket = SockRef::from(socket);
-    if let Some(Keepalive { idle, interval, retries }) = settings.keepalive {
-        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
-        let _ = socket.set_tcp_keepalive(&keepalive);
+    if let Some(keepalive) = settings.keepalive {
+        keepalive.ask(socket);
     }
     if settings.user_timeout.is_some() {
-        let _ = socket.set_tcp_user_timeout(settings.user_timeout);
+        let _ = SockRef::from(socket).set_tcp_user_timeout(settings.user_timeout);
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     mux::LinkId,
-    pool::Member,
+    pool::{Member, Verdict},
     session::is_session_id,
     telemetry::{Dropped, Way},
     wire::{
@@ -59,6 +59,7 @@ impl Client {
         let method = Methods::get().find(&name);
         let row = Methods::get().row(method);
         let call = Call { frame, scan, id: id.as_ref(), method, row };
+        tracing::trace!(conn = self.caller.number, method = row.name, ?id, bytes_in = frame.body_len, "call");
         if let Err((reason, message)) = self.may_call(&call) {
             return self.refuse(&call, reason, message, out);
         }
@@ -189,7 +190,12 @@ impl Client {
 
     /// One backend for the client as long as it lives, so that a client reads what it wrote.
     pub(super) fn general_link(&mut self) -> Option<LinkId> {
-        if let Some(link) = self.general {
+        // A hung backend keeps its links; what can go elsewhere does.
+        let alive = |id: &LinkId| {
+            let link = self.links.get(*id as usize).and_then(Option::as_ref);
+            link.is_some_and(|link| link.member.verdict() != Verdict::Down)
+        };
+        if let Some(link) = self.general.filter(alive) {
             return Some(link);
         }
         let recent = self.avoided();
@@ -244,9 +250,16 @@ impl Client {
         };
         match (self.asks.answered(number), scan.id) {
             (Some(ask), Some(span)) if self.link_is_ready(ask.link) => {
+                self.count_frame_to(ask.link);
                 frame.pass_edited(ask.link, span, &ask.token, out);
             }
             _ => self.shared.metrics.dropped.get(Dropped::StrayAnswer).inc(),
+        }
+    }
+
+    fn count_frame_to(&self, link: LinkId) {
+        if let Some(Some(link)) = self.links.get(link as usize) {
+            link.metrics.frames.get(Way::Out).inc();
         }
     }
 
@@ -260,6 +273,7 @@ impl Client {
             let Some(RequestId::Number(number)) = scan.request_id(frame.body()) else { return None };
             let (ask, span) = (self.asks.answered(number)?, scan.id?);
             self.meter.frames_in += 1;
+            self.count_frame_to(ask.link);
             frame.pass_edited(ask.link, span, &ask.token, out);
             return Some(ask.link);
         }

@@ -19,6 +19,10 @@ use crate::{
     },
 };
 
+/// The longest frame of a client that has not shown its token yet: a `connect` has a few hundred bytes, and whoever may do
+/// nothing else shall not make us collect megabytes.
+const STRANGERS_FRAME: usize = FLOW_BYTES;
+
 /// One frame (or the first part of a large one) where it lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'a> {
@@ -111,7 +115,8 @@ impl Client {
         }
         let mut in_head = false;
         while at < bytes.len() && self.closing.is_none() {
-            let head = match read_head(&bytes[at..], self.shared.settings.max_frame) {
+            let limit = if self.authenticated { usize::MAX } else { STRANGERS_FRAME };
+            let head = match read_head(&bytes[at..], self.shared.settings.max_frame.min(limit)) {
                 Ok(Some(head)) => head,
                 Ok(None) => {
                     in_head = true;

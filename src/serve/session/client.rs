@@ -22,21 +22,25 @@ use super::{
     link::{Link, State, outcome_of},
     open::{Open, Own},
     outbox::Outbox,
+    pressure::Pressure,
     sessions::Sessions,
     settings::Shared,
     stage::Stage,
-    workspace::{CLIENT, Dest, Output, Workspace, with_workspace},
+    workspace::{CLIENT, Output, Workspace, with_workspace},
 };
 use crate::{
     mux::{Asks, Gather, LinkId, OwnRequests, Requests, Setup},
     pool::{Member, Verdict},
     route::Caller,
     serve::accept::Seat,
-    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Way},
+    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Towards, Way},
 };
 
 /// After this long a client that was told goodbye is dropped even if it does not close its side.
 const GOODBYE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// In a drain a client is looked at this often.
+const DRAIN_TICK: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A backend that could not be dialled is left alone by this client for so long.
 const AVOID: std::time::Duration = std::time::Duration::from_secs(1);
@@ -91,6 +95,8 @@ pub struct Client {
     /// Wrong tokens so far.
     pub(super) failed_tries: u8,
     pub(super) accepted: Instant,
+    /// When something of this client was last running.
+    pub(super) last_active: Instant,
     pub(super) client_eof: Option<Instant>,
     pub(super) draining: bool,
     /// The stage that was last looked at.
@@ -98,6 +104,7 @@ pub struct Client {
     pub(super) closing: Option<Closing>,
     pub(super) now: Instant,
     pub(super) meter: Meter,
+    pressure: Pressure,
     drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     kill: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     tick: Option<Pin<Box<Sleep>>>,
@@ -109,6 +116,7 @@ impl Client {
     pub fn new(shared: Arc<Shared>, socket: TcpStream, address: SocketAddr, seat: Seat) -> Self {
         let number = shared.clients.fetch_add(1, std::sync::atomic::Ordering::Relaxed).wrapping_add(1).max(1);
         let now = Instant::now();
+        let pressure = Pressure::new(&shared.metrics.backpressure);
         Self {
             caller: Caller { number, address },
             authenticated: shared.settings.token.is_none(),
@@ -133,12 +141,14 @@ impl Client {
             padding: 0,
             after_flow: Vec::new(),
             accepted: now,
+            last_active: now,
             client_eof: None,
             draining: false,
             stage: None,
             closing: None,
             now,
             meter: Meter::default(),
+            pressure,
             tick: None,
             _seat: seat,
         }
@@ -164,6 +174,7 @@ impl Client {
             }
         };
         self.report_meter();
+        self.report_pressure();
         end.map_or(Poll::Pending, Poll::Ready)
     }
 
@@ -178,6 +189,9 @@ impl Client {
             self.flush(cx, workspace)?;
         }
         workspace.filled = 0;
+        if self.is_running() || self.meter.frames_in > 0 {
+            self.last_active = self.now;
+        }
         self.poll_end(cx, workspace).map_or(Ok(progress), Err)
     }
 
@@ -266,11 +280,11 @@ impl Client {
     /// Writes what was gathered to every destination, as far as the sockets take it.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<(), ClientEnd> {
         let Workspace { read, out, .. } = &mut *workspace;
-        let mut done: Vec<Dest> = Vec::new();
+        let mut index = 0;
         let mut result = Ok(());
         let mut lost = Vec::new();
-        while let Some(dest) = out.next_dest(&done) {
-            done.push(dest);
+        while let Some(dest) = out.dest(index) {
+            index += 1;
             let parts = out.parts(dest, read);
             let bytes: usize = parts.clone().map(<[u8]>::len).sum();
             if dest == CLIENT {
@@ -338,7 +352,9 @@ impl Client {
 
     fn poll_tick(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> bool {
         if self.tick.is_none() && self.has_deadlines() {
-            let at = TokioInstant::now() + self.shared.settings.tick();
+            let tick = self.shared.settings.tick();
+            let tick = if self.draining { tick.min(DRAIN_TICK) } else { tick };
+            let at = TokioInstant::now() + tick;
             self.tick = Some(Box::pin(tokio::time::sleep_until(at)));
         }
         let fired = self.tick.as_mut().is_some_and(|tick| tick.as_mut().poll(cx).is_ready());
@@ -383,6 +399,15 @@ impl Client {
                 counter.inc_by(count);
             }
         }
+    }
+
+    fn report_pressure(&mut self) {
+        let (metrics, high) = (&self.shared.metrics.backpressure, self.shared.settings.high_watermark);
+        let waiting = self.outbox.len();
+        self.pressure.note(metrics, Towards::Client, waiting, waiting > high);
+        let links = self.links.iter().flatten().map(Link::waiting);
+        let (all, most) = links.fold((0, 0), |(all, most), waiting| (all + waiting, most.max(waiting)));
+        self.pressure.note(metrics, Towards::Backend, all, most > high);
     }
 
     /// The link to a backend: the one that is there, or a new one.

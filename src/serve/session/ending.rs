@@ -17,6 +17,9 @@ use crate::{
 /// The runtime begins a queued turn within milliseconds of the idle event before it (measured on 1.0.102).
 const DOUBT: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// A client that was active within this time is not closed in a drain yet.
+const DRAIN_GRACE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// A backend gets this long to close its side after the client has closed its own.
 const HALF_CLOSE: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -197,9 +200,15 @@ impl Client {
         self.closing = Some(Closing { why, since: self.now, said_goodbye: false });
     }
 
-    /// Nothing of this client is running: it may be closed in a drain.
+    /// Nothing of this client is running, nor was a moment ago: it may be closed in a drain. Right after its turn an SDK
+    /// detaches its sessions and says goodbye itself, and a call that meets a closed connection never comes back to its caller.
     pub(super) fn is_idle(&self) -> bool {
-        self.sessions.busy() == 0 && self.requests.is_empty() && self.inbound.waiting_since.is_none()
+        !self.is_running() && self.now.saturating_duration_since(self.last_active) >= DRAIN_GRACE
+    }
+
+    /// A turn runs, a request is open or a frame is on its way.
+    pub(super) fn is_running(&self) -> bool {
+        self.sessions.busy() > 0 || !self.requests.is_empty() || self.inbound.waiting_since.is_some()
     }
 
     /// The drain's deadline: what is left is answered and cut.
@@ -222,6 +231,7 @@ impl Client {
             || self.client_eof.is_some()
             || !self.own.is_empty()
             || self.sessions.busy() > 0
+            || self.draining
             || self.flow_from.is_some()
             || self.shared.settings.cut_when_down
     }

@@ -122,8 +122,11 @@ impl Client {
 
     /// An answer to a provider call: to the backend that asked.
     pub(super) fn provider_reply(&mut self, call: &Call<'_>, out: &mut Output) {
-        let asked = call.scan.text(call.body(), Place::RequestId);
-        match asked.and_then(|request| self.provider_calls.get(&*request).copied()) {
+        let asked = call.scan.text(call.body(), Place::RequestId).unwrap_or_default();
+        // The last chunk says so. Inside of a string the quotes would be escaped, so this is the key.
+        let last = memchr::memmem::find(call.body(), b"\"end\":true").is_some();
+        let link = if last { self.provider_calls.remove(&*asked) } else { self.provider_calls.get(&*asked).copied() };
+        match link {
             Some(link) if self.links.get(link as usize).is_some_and(Option::is_some) => {
                 self.open_on(call, link, Purpose::Plain, out);
             }

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use super::{inbound::Inbound, outbox::Outbox};
 use crate::{
     pool::{LinkSlot, Member},
+    serve::keepalive::Keepalive,
     telemetry::{BackendMetrics, LinkOutcome},
     wire::RequestId,
 };
@@ -74,6 +75,7 @@ impl Link {
         let dial = async move {
             let socket = tokio::time::timeout(limit, TcpStream::connect(address)).await??;
             socket.set_nodelay(true)?;
+            Keepalive::default().ask(&socket);
             Ok(socket)
         };
         Self {

@@ -6,7 +6,7 @@
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
 //! - `stage`: serving, draining, over.
-//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets.
+//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets; `pressure`: what waits in them, for the metrics.
 
 mod answers;
 mod calls;
@@ -19,6 +19,7 @@ mod link;
 mod open;
 mod outbox;
 mod placing;
+mod pressure;
 mod sessions;
 mod settings;
 mod stage;
@@ -31,7 +32,7 @@ pub use self::{
     settings::{SessionSettings, Shared},
     stage::{Stage, Stages},
 };
-use super::accept::Handler;
+use super::{accept::Handler, keepalive::Keepalive};
 
 /// Session mode on one listener.
 #[derive(Clone, Debug)]
@@ -49,6 +50,7 @@ impl SessionMode {
     pub fn handler(&self) -> Handler {
         let shared = self.shared.clone();
         Arc::new(move |socket, address, seat| {
+            Keepalive::default().ask(&socket);
             let client = Client::new(shared.clone(), socket, address, seat);
             shared.tracker.spawn(client.run());
         })

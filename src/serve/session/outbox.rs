@@ -9,7 +9,7 @@ use std::{
 use tokio::{io::AsyncWrite, net::TcpStream};
 
 /// Slices for one `writev`; more than that go in the next one.
-const SLICES: usize = 64;
+const SLICES: usize = 32;
 
 /// A buffer above this size is given back when it has run empty.
 const KEEP: usize = 16 << 10;

@@ -120,6 +120,12 @@ impl Client {
         let recent = self.avoided();
         let avoid: Vec<&str> = recent.iter().map(|name| &**name).collect();
         let router = &self.shared.router;
+        // A pin that lingers at a home which cannot be reached holds nothing any more.
+        if let Some(live) = router.find(session, self.now)
+            && avoid.contains(&&*live.home().name)
+        {
+            router.registry().forget_unheld(&live);
+        }
         let mut rest = Vec::new();
         let claim = if resumes && router.is_local() {
             let mut order = router.search_order(session, self.caller.address);

@@ -70,6 +70,8 @@ struct Piece {
 pub struct Output {
     own: Vec<u8>,
     pieces: Vec<Piece>,
+    /// Where they go, each once.
+    dests: Vec<Dest>,
 }
 
 impl Output {
@@ -84,14 +86,14 @@ impl Output {
             last.end = part.end;
             return;
         }
-        self.pieces.push(Piece { dest, source: Source::Read, start: part.start, end: part.end });
+        self.push(Piece { dest, source: Source::Read, start: part.start, end: part.end });
     }
 
     /// Writes bytes of ours.
     pub fn write(&mut self, dest: Dest, bytes: &[u8]) {
         let start = self.own.len();
         self.own.extend_from_slice(bytes);
-        self.pieces.push(Piece { dest, source: Source::Own, start, end: self.own.len() });
+        self.push(Piece { dest, source: Source::Own, start, end: self.own.len() });
     }
 
     /// Writes the head of a frame whose body follows.
@@ -105,7 +107,7 @@ impl Output {
     pub fn frame(&mut self, dest: Dest, body: &[u8]) {
         let start = self.own.len();
         append_frame(&mut self.own, body);
-        self.pieces.push(Piece { dest, source: Source::Own, start, end: self.own.len() });
+        self.push(Piece { dest, source: Source::Own, start, end: self.own.len() });
     }
 
     /// What goes to `dest`, in order.
@@ -116,9 +118,16 @@ impl Output {
         })
     }
 
-    /// The next destination after the ones in `done` that something goes to.
-    pub fn next_dest(&self, done: &[Dest]) -> Option<Dest> {
-        self.pieces.iter().map(|piece| piece.dest).find(|dest| !done.contains(dest))
+    fn push(&mut self, piece: Piece) {
+        if !self.dests.contains(&piece.dest) {
+            self.dests.push(piece.dest);
+        }
+        self.pieces.push(piece);
+    }
+
+    /// The destination number `index`, in the order in which they were first written to.
+    pub fn dest(&self, index: usize) -> Option<Dest> {
+        self.dests.get(index).copied()
     }
 
     /// Whether nothing was gathered.
@@ -129,6 +138,7 @@ impl Output {
     /// Forgets everything; a large buffer of ours is given back.
     pub fn clear(&mut self) {
         self.pieces.clear();
+        self.dests.clear();
         self.own.clear();
         if self.own.capacity() > READ_BYTES {
             self.own = Vec::new();
@@ -150,7 +160,6 @@ mod tests {
         out.pass(0, 6..9);
         assert_eq!(out.parts(0, read).collect::<Vec<_>>(), [&b"aaabbb"[..], b"ccc"]);
         assert_eq!(out.parts(CLIENT, read).collect::<Vec<_>>(), [b"xyz"]);
-        assert_eq!(out.next_dest(&[0]), Some(CLIENT));
-        assert_eq!(out.next_dest(&[0, CLIENT]), None);
+        assert_eq!([out.dest(0), out.dest(1), out.dest(2)], [Some(0), Some(CLIENT), None]);
     }
 }

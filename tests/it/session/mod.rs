@@ -1,0 +1,23 @@
+//! Session mode from outside: the real binary between raw clients and scripted CLIs, one file a theme.
+
+mod admin;
+mod asks;
+mod auth;
+mod basics;
+mod dialling;
+mod drain;
+mod figures;
+mod framing;
+mod garbage;
+mod health;
+mod ids;
+mod json;
+mod large;
+mod limits;
+mod local;
+mod loss;
+mod memory;
+mod raw;
+mod refusal;
+mod rig;
+mod routing;
