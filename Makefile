@@ -14,6 +14,8 @@ override ARGS += --demo-model
 endif
 
 E2E := tests/e2e
+# The end-to-end tests run what users run.
+E2E_RUN := PILOTFISH=$(CURDIR)/target/release/pilotfish node $(E2E)/run.mjs $(SUITES)
 # pingora's compression libraries are built with cmake and a C compiler.
 BUILD_PACKAGES := build-essential cmake
 # The Rust SDK of the Copilot CLI links OpenSSL; the other programs are what the tests talk to.
@@ -38,11 +40,11 @@ test-rust:
 	cargo test --locked
 
 test-e2e: e2e-programs
-	node $(E2E)/run.mjs $(SUITES)
+	$(E2E_RUN)
 
 # What the end-to-end tests run: pilotfish, the pinned CLI and the three SDKs.
 e2e-programs: e2e-tools $(E2E)/node_modules/.package-lock.json $(E2E)/.venv/installed
-	cargo build --locked
+	cargo build --release --locked
 	cd $(E2E)/rust && cargo build --locked
 
 e2e-tools:
@@ -60,7 +62,7 @@ $(E2E)/.venv/installed: $(E2E)/python/requirements.txt | e2e-tools
 
 torture: e2e-programs
 	PILOTFISH_MUTATIONS=30000000 PILOTFISH_MUTANTS=50000 PROPTEST_CASES=20000 cargo test --locked --release
-	SUITE=long node $(E2E)/run.mjs $(SUITES)
+	SUITE=long $(E2E_RUN)
 
 bench:
 	@.ci/tools cargo
