@@ -54,6 +54,18 @@ impl Fleet {
         Ok(Self { pools })
     }
 
+    /// Comes back when each pool has a backend that is up, or all of its backends were judged.
+    pub(super) async fn judged(&self) {
+        for squadron in self.pools.values() {
+            for member in squadron.pool.members().iter() {
+                let up = squadron.pool.healthy_count() > 0;
+                if !up {
+                    let _ = member.verdicts().wait_for(|verdict| *verdict != Verdict::Unknown).await;
+                }
+            }
+        }
+    }
+
     /// Comes back when every backend is up.
     pub(super) async fn all_up(&self) {
         for squadron in self.pools.values() {

@@ -14,7 +14,13 @@ mod observer;
 mod seen;
 mod stop;
 
-use std::{io, net::SocketAddr, process::ExitCode, sync::Arc, time::Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use thiserror::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -59,6 +65,9 @@ pub enum AppError {
     },
 }
 
+/// The listeners open when health has judged every backend, or one of each pool is up, or after this time.
+const FIRST_VERDICTS: Duration = Duration::from_millis(1500);
+
 /// A listener that is open.
 #[derive(Clone, Debug)]
 pub struct Bound {
@@ -94,7 +103,7 @@ fn start(config: Config, ready: Option<Ready>) -> Result<(), AppError> {
     }
     let runtime = runtime.enable_all().thread_name("pilotfish").build()?;
     let result = runtime.block_on(serve(config, doors, ready));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
@@ -114,6 +123,8 @@ async fn serve(config: Config, doors: Doors, ready: Option<Ready>) -> Result<(),
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());
     let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
+    // Whoever connects at the first moment is not told that nobody is there before anybody was asked.
+    let _ = tokio::time::timeout(FIRST_VERDICTS, fleet.judged()).await;
     let stop = Stop::default();
     let bound = doors.bound()?;
     let app = Arc::new(App { config, metrics, fleet, bound, started: Instant::now(), stop });

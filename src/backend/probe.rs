@@ -146,7 +146,10 @@ impl Probe {
     }
 
     async fn examine(&mut self) -> Result<(), Finding> {
-        let timeout = self.settings.timeout;
+        // One that has been silent for a whole timeout already is given no more than an interval from now on: this way a
+        // hung backend is down after interval x fall + timeout even where the timeout is the longer of the two.
+        let doubted = self.checker.is_doubted();
+        let timeout = if doubted { self.settings.timeout.min(self.settings.interval) } else { self.settings.timeout };
         if let Some(link) = &mut self.link {
             return time::timeout(timeout, link.ping()).await.map_err(|_| Finding::Timeout)?;
         }

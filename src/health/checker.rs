@@ -90,6 +90,11 @@ impl Checker {
         self.against = 0;
     }
 
+    /// Up, but the last check failed.
+    pub fn is_doubted(&self) -> bool {
+        self.verdict == Verdict::Up && self.against > 0
+    }
+
     /// The verdict now.
     pub fn verdict(&self) -> Verdict {
         self.verdict

@@ -15,10 +15,13 @@ use crate::pool::Member;
 /// Enough that two clients seldom meet at one lock.
 const SHARDS: usize = 64;
 
+/// Sessions by id.
+type Shard = AHashMap<Box<str>, Arc<Live>>;
+
 /// All live sessions of one pool.
 #[derive(Debug)]
 pub struct Registry {
-    shards: Box<[Mutex<AHashMap<Box<str>, Arc<Live>>>]>,
+    shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     linger: Duration,
 }
@@ -133,13 +136,13 @@ impl Registry {
         remove(&mut self.shard(live.id()).lock(), live);
     }
 
-    fn shard(&self, id: &str) -> &Mutex<AHashMap<Box<str>, Arc<Live>>> {
+    fn shard(&self, id: &str) -> &Mutex<Shard> {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 }
 
 /// Removes the pin unless the id lives again elsewhere already.
-fn remove(shard: &mut AHashMap<Box<str>, Arc<Live>>, live: &Live) {
+fn remove(shard: &mut Shard, live: &Live) {
     if shard.get(live.id()).is_some_and(|now| std::ptr::eq(&**now, live)) {
         shard.remove(live.id());
     }

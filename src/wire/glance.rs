@@ -185,7 +185,7 @@ fn skip_value(bytes: &[u8], at: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn text<'a>(body: &'a str, span: Span) -> &'a str {
+    fn text(body: &str, span: Span) -> &str {
         &body[span.start as usize..span.end as usize]
     }
 

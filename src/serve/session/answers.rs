@@ -172,10 +172,8 @@ impl Client {
     /// What an answer means for the sessions of this client.
     fn settle(&mut self, purpose: Purpose, link: LinkId, body: &[u8], ok: bool, out: &mut Output) {
         match purpose {
-            Purpose::Connect => {
-                if self.links[link as usize].as_ref().is_some_and(|link| !link.is_ready()) {
-                    self.greeted(link, out);
-                }
+            Purpose::Connect if self.links[link as usize].as_ref().is_some_and(|link| !link.is_ready()) => {
+                self.greeted(link, out);
             }
             Purpose::Send(slot) => self.sent(slot, ok),
             Purpose::Attach { slot, known } => self.attach_answered(slot, known, ok),

@@ -77,8 +77,10 @@ impl Client {
             Route::ProviderReply => self.provider_reply(&call, out),
             Route::Place => self.place(&call, &name, out),
             Route::Gather => self.gather(&call, out),
-            Route::Fork | Route::Session | Route::Send | Route::Detach | Route::End => self.to_session(&call, out),
-            Route::Anywhere | Route::Shutdown => self.to_known_session_or_general(&call, out),
+            Route::Fork | Route::Session | Route::Send | Route::Detach | Route::End => {
+                self.route_to_session(&call, out)
+            }
+            Route::Anywhere | Route::Shutdown => self.route_to_known_session_or_general(&call, out),
         }
     }
 
@@ -104,16 +106,16 @@ impl Client {
     }
 
     /// To the backend where the session lives.
-    fn to_session(&mut self, call: &Call<'_>, out: &mut Output) {
+    fn route_to_session(&mut self, call: &Call<'_>, out: &mut Output) {
         let session = match call.scan.value(Place::SessionId) {
-            Value::Absent => return self.to_general(call, Purpose::Plain, out),
+            Value::Absent => return self.route_to_general(call, Purpose::Plain, out),
             _ => call.scan.text(call.body(), Place::SessionId),
         };
         let Some(session) = session else {
             return self.refuse(call, Reason::InvalidParams, "params.sessionId must be a string", out);
         };
         if let Some(slot) = self.sessions.find(&session)
-            && self.to_own_session(call, slot, out)
+            && self.route_to_own_session(call, slot, out)
         {
             return;
         }
@@ -121,19 +123,19 @@ impl Client {
             return self.refuse(call, Reason::InvalidParams, "params.sessionId is not a session id", out);
         }
         if let Some(live) = self.shared.router.find(&session, self.now) {
-            return self.to_member(call, &live.home().clone(), self.purpose(call, None), out);
+            return self.route_to_member(call, &live.home().clone(), self.purpose(call, None), out);
         }
         if self.shared.router.is_local() {
             return self.search(call, &session, out);
         }
         match self.shared.router.guess(&session, self.caller.address) {
-            Some(member) => self.to_member(call, &member, self.purpose(call, None), out),
-            None => self.to_general(call, self.purpose(call, None), out),
+            Some(member) => self.route_to_member(call, &member, self.purpose(call, None), out),
+            None => self.route_to_general(call, self.purpose(call, None), out),
         }
     }
 
     /// To a session of this client's table. `false`: it is lost, and the request may go anywhere.
-    fn to_own_session(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) -> bool {
+    fn route_to_own_session(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) -> bool {
         let Some(entry) = self.sessions.get(slot) else { return false };
         let Some(attachment) = &entry.attachment else {
             if matches!(call.row.route, Route::Detach | Route::End) {
@@ -168,20 +170,20 @@ impl Client {
     }
 
     /// Methods that name a session but belong to the whole process: to its home if it is live.
-    fn to_known_session_or_general(&mut self, call: &Call<'_>, out: &mut Output) {
+    fn route_to_known_session_or_general(&mut self, call: &Call<'_>, out: &mut Output) {
         let named = call.scan.text(call.body(), Place::SessionId);
         let home =
             named.and_then(|session| self.shared.router.find(&session, self.now)).map(|live| live.home().clone());
         let purpose = if call.row.result_ids.is_empty() { Purpose::Plain } else { Purpose::Learn };
         let purpose = if call.row.class == "session_create" { purpose } else { Purpose::Plain };
         match home {
-            Some(home) => self.to_member(call, &home, purpose, out),
-            None => self.to_general(call, purpose, out),
+            Some(home) => self.route_to_member(call, &home, purpose, out),
+            None => self.route_to_general(call, purpose, out),
         }
     }
 
     /// To the client's own backend for requests without a session.
-    pub(super) fn to_general(&mut self, call: &Call<'_>, purpose: Purpose, out: &mut Output) {
+    pub(super) fn route_to_general(&mut self, call: &Call<'_>, purpose: Purpose, out: &mut Output) {
         match self.general_link() {
             Some(link) => self.open_on(call, link, purpose, out),
             None => self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out),
@@ -205,7 +207,13 @@ impl Client {
         self.general
     }
 
-    pub(super) fn to_member(&mut self, call: &Call<'_>, member: &Arc<Member>, purpose: Purpose, out: &mut Output) {
+    pub(super) fn route_to_member(
+        &mut self,
+        call: &Call<'_>,
+        member: &Arc<Member>,
+        purpose: Purpose,
+        out: &mut Output,
+    ) {
         match self.link_to(member) {
             Some(link) => self.open_on(call, link, purpose, out),
             None => self.refuse(call, Reason::NoBackend, "the session's backend has no address at the moment", out),
@@ -295,7 +303,7 @@ impl Client {
             return None;
         }
         self.meter.frames_in += 1;
-        self.to_own_session(&call, slot, out).then_some(link)
+        self.route_to_own_session(&call, slot, out).then_some(link)
     }
 
     /// `$/cancelRequest`: to whoever holds the request.

@@ -197,7 +197,8 @@ impl Client {
         if why != ClientEnd::Protocol {
             self.answer_all_open(Reason::Draining, "the connection is being closed", out);
         }
-        self.closing = Some(Closing { why, since: self.now, said_goodbye: false });
+        self.closing = Some(Closing { why, since: self.now, written: None, said_goodbye: false });
+        self.hurry();
     }
 
     /// Nothing of this client is running, nor was a moment ago: it may be closed in a drain. Right after its turn an SDK

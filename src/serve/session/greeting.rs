@@ -110,7 +110,7 @@ impl Client {
         if !self.setup.note(name, call.body()) {
             return self.refuse(call, Reason::Capacity, "too many set-up calls on one connection", out);
         }
-        self.to_general(call, Purpose::Plain, out);
+        self.route_to_general(call, Purpose::Plain, out);
         let others: Vec<LinkId> = (0..self.links.len() as LinkId)
             .filter(|id| Some(*id) != self.general)
             .filter(|id| self.links[*id as usize].as_ref().is_some_and(super::link::Link::is_ready))
@@ -130,7 +130,7 @@ impl Client {
             Some(link) if self.links.get(link as usize).is_some_and(Option::is_some) => {
                 self.open_on(call, link, Purpose::Plain, out);
             }
-            _ => self.to_general(call, Purpose::Plain, out),
+            _ => self.route_to_general(call, Purpose::Plain, out),
         }
     }
 

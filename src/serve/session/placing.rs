@@ -104,7 +104,7 @@ impl Client {
             home
         });
         match home {
-            Some(home) => self.to_member(call, &home, Purpose::Learn, out),
+            Some(home) => self.route_to_member(call, &home, Purpose::Learn, out),
             None => self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out),
         }
     }
@@ -165,7 +165,7 @@ impl Client {
         };
         let (body, session) = (call.body().to_vec(), session.to_owned());
         let search = Search { body, rest, session, attaches: false, slot: None };
-        self.to_member(call, &first, Purpose::Search(Box::new(search)), out);
+        self.route_to_member(call, &first, Purpose::Search(Box::new(search)), out);
     }
 
     /// Nothing was found there: asks the next one. Gives the search back if there is none left.
@@ -231,8 +231,8 @@ impl Client {
         };
         if parts.len() <= 1 {
             return match parts.into_iter().next() {
-                Some((member, _)) => self.to_member(call, &member, Purpose::Plain, out),
-                None => self.to_general(call, Purpose::Plain, out),
+                Some((member, _)) => self.route_to_member(call, &member, Purpose::Plain, out),
+                None => self.route_to_general(call, Purpose::Plain, out),
             };
         }
         let place = self.gathers.iter().position(Option::is_none).unwrap_or(self.gathers.len());
