@@ -97,6 +97,7 @@ pub(super) fn connection(listener: &config::Listener, pool: &config::Pool) -> Co
             config::ProxyProtocol::V2 => ProxyProtocol::V2,
         },
         max_clients: listener.max_clients,
+        splice: listener.connection.splice,
         ..default
     }
 }

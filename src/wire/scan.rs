@@ -15,7 +15,7 @@ use token::{Number, StringState};
 
 use super::{
     id::{MAX_STRING_ID, RequestId},
-    text::{Utf8, plain_run},
+    text::{Utf8, ascii_run, plain_run},
 };
 
 /// Containers may nest this deep, the envelope itself counted. The runtime refuses 128, real bodies have fewer than 20.
@@ -93,9 +93,6 @@ impl Scanner {
     /// # Errors
     /// [`ScanError::Parse`] at the first byte that is not JSON. Do not feed it again after that.
     pub fn feed(&mut self, chunk: &[u8]) -> Result<(), ScanError> {
-        if !self.utf8.feed(chunk) {
-            return Err(ScanError::Parse("it is not UTF-8"));
-        }
         let mut at = 0;
         while at < chunk.len() {
             at = match self.want {
@@ -298,8 +295,7 @@ impl Scanner {
             self.string.escape(chunk[at]).map_err(ScanError::Parse)?;
             return Ok(at + 1);
         }
-        let run = plain_run(&chunk[at..]);
-        let end = at + run;
+        let end = self.string_run(chunk, at)?;
         if end == chunk.len() {
             self.string.plain(&chunk[at..end]).map_err(ScanError::Parse)?;
             return Ok(end);
@@ -317,6 +313,22 @@ impl Scanner {
             _ => return Err(ScanError::Parse("a control character stands in a string")),
         }
         Ok(end + 1)
+    }
+
+    /// Where the plain content that begins at `at` ends. Bytes outside of ASCII can only stand in strings, so only here is
+    /// UTF-8 checked.
+    #[inline]
+    fn string_run(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
+        let mut end = if self.utf8.whole() { at + ascii_run(&chunk[at..]) } else { at };
+        if !self.utf8.whole() || chunk.get(end).is_some_and(|byte| !byte.is_ascii()) {
+            let stretch = plain_run(&chunk[end..]);
+            let valid = self.utf8.feed(&chunk[end..end + stretch]);
+            end += stretch;
+            if !valid || (end < chunk.len() && !self.utf8.whole()) {
+                return Err(ScanError::Parse("it is not UTF-8"));
+            }
+        }
+        Ok(end)
     }
 
     #[inline]

@@ -84,6 +84,8 @@ section! {
         pub proxy_protocol: ProxyProtocol = one_of::<ProxyProtocol>(), text("off");
         /// How long a connection may be silent in both directions. Without it: for ever.
         pub idle_timeout: Option<Duration> = optional(duration(ms(1000), DAY)), absent("\"1h\"");
+        /// Whether bulk goes through the kernel (`splice`) instead of our buffer; measure it, it gains with slow readers only.
+        pub splice: bool = switch(), value("false");
     }
 }
 

@@ -15,10 +15,10 @@ use tokio::{
 use super::pipe::Pipe;
 use crate::telemetry::{BackpressureMetrics, Held, Towards};
 
-/// Read at most this much at once, into a buffer of the worker thread. Copying 1 MiB answers with 64, 128, 256 and
-/// 512 KiB moved 1,780, 2,600, 3,080 and 2,800 MB for a second of CPU (medians of five interleaved runs on a busy 2-core
-/// machine, November 2026).
-const SCRATCH: usize = 256 << 10;
+/// Read at most this much at once, into a buffer of the worker thread. With 1 MiB frames, copying through 1 MiB costs
+/// 0.25 s of CPU a GB (3,540 to 3,640 MB/s; HAProxy 0.7 and 1,400), through 256 KiB or less 0.30 and more (medians of the
+/// end-to-end bench on a quiet 2-core machine, 2026-11-24).
+const SCRATCH: usize = 1 << 20;
 
 /// A read shorter than this may be a header alone: the SDK writes a frame's header and body apart and, without
 /// TCP_NODELAY on its side, holds the body back until the header is acknowledged (40 ms). An acknowledgement at once
@@ -28,16 +28,10 @@ const LONE_HEADER: usize = 64;
 /// After this much in one go the other tasks of the thread get a turn.
 const TURN: usize = 4 << 20;
 
-/// A read of at least this much is bulk: what follows is spliced. MB moved for a second of the proxy's CPU, on loopback,
-/// medians of five interleaved runs on a busy 2-core machine, November 2026:
-///
-/// | | HAProxy `mode tcp` | copied | spliced |
-/// | --- | --- | --- | --- |
-/// | endless stream, read by 1 MiB | 1,240 | 2,150-2,360 | 4,550 |
-/// | 1 MiB answers, one call at a time | 1,420 | 2,820 | 3,270 |
-/// | the same over 4 connections | 1,710 | 2,340 | 3,530 |
-///
-/// Calls of 128 B over 16 connections cost 13.5 s of CPU a million (HAProxy 14.2), an idle connection 2.1 KiB.
+/// A read of at least this much is bulk: where the listener splices, what follows is spliced. In the same bench that
+/// costs 0.27 to 0.31 s of CPU a GB (2,850 to 3,280 MB/s), more than copying through a large buffer, so it is off by default;
+/// an endless stream that its reader takes slowly gains by it (4,550 MB for a second of CPU against 2,150 to 2,360 copied
+/// through 256 KiB on a busy machine, November 2026).
 const BULK: usize = 128 << 10;
 
 /// A splice that brings less than this is not worth its third system call: back to copying.

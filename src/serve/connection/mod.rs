@@ -73,7 +73,7 @@ impl Default for ConnectionSettings {
             max_clients: 10_000,
             keepalive: Some(Keepalive::default()),
             user_timeout: None,
-            splice: true,
+            splice: false,
         }
     }
 }

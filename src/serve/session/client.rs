@@ -221,8 +221,11 @@ impl Client {
     fn may_read_client(&self) -> bool {
         let high = self.shared.settings.high_watermark;
         let full = self.links.iter().flatten().any(|link| link.waiting() > high);
+        // What does not go out at once has to be copied, and a large frame is large: it is read when the last piece has gone.
+        let flowing = self.inbound.flow.as_ref().and_then(|flow| self.links.get(flow.dest? as usize)?.as_ref());
+        let stalled = flowing.is_some_and(|link| !link.outbox.is_empty());
         // Whoever does not read its answers sends nothing new either.
-        !full && self.outbox.len() <= high
+        !full && !stalled && self.outbox.len() <= high
     }
 
     fn poll_links(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<bool, ClientEnd> {
@@ -234,7 +237,8 @@ impl Client {
     }
 
     fn poll_link(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace, id: LinkId) -> Result<bool, ClientEnd> {
-        if self.outbox.len() > self.shared.settings.high_watermark || self.flow_from.is_some_and(|from| from != id) {
+        let high = if self.flow_from.is_some() { 0 } else { self.shared.settings.high_watermark };
+        if self.outbox.len() > high || self.flow_from.is_some_and(|from| from != id) {
             return Ok(false);
         }
         let Some(link) = &mut self.links[id as usize] else { return Ok(false) };
