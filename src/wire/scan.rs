@@ -6,17 +6,15 @@
 
 mod found;
 mod places;
+mod strings;
 mod token;
 
 pub use found::{Params, Refused, Scan, ScanError};
+use places::Slot;
 pub use places::{Place, Span, Value};
-use places::{Slot, slot_of_envelope, slot_of_metadata, slot_of_options, slot_of_params};
 use token::{Number, StringState};
 
-use super::{
-    id::{MAX_STRING_ID, RequestId},
-    text::{Utf8, ascii_run, plain_run},
-};
+use super::{id::RequestId, text::Utf8};
 
 /// Containers may nest this deep, the envelope itself counted. The runtime refuses 128, real bodies have fewer than 20.
 pub const MAX_DEPTH: u32 = 64;
@@ -99,7 +97,7 @@ impl Scanner {
                 Want::InString => self.string(chunk, at)?,
                 Want::InNumber => self.number(chunk, at)?,
                 Want::InLiteral => self.literal(chunk[at], at)?,
-                _ => self.token(chunk[at], at)?,
+                _ => self.token(chunk, at)?,
             };
         }
         self.offset += chunk.len() as u32;
@@ -149,30 +147,32 @@ impl Scanner {
         }
     }
 
-    fn blame(&mut self, fault: ScanError) {
+    pub(super) fn blame(&mut self, fault: ScanError) {
         self.fault.get_or_insert(fault);
     }
 
     /// One structural byte.
     #[inline]
-    fn token(&mut self, byte: u8, at: usize) -> Result<usize, ScanError> {
+    fn token(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
+        let byte = chunk[at];
         if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
             return Ok(at + 1);
         }
         match (self.want, byte) {
-            (Want::KeyOrEnd | Want::Key, b'"') => self.open_string(at, true),
+            (Want::KeyOrEnd | Want::Key, b'"') => return Ok(self.begin_string(chunk, at, true)),
             (Want::Colon, b':') => self.want = Want::Value,
             (Want::CommaOrEnd, b',') => self.want = if self.in_object() { Want::Key } else { Want::Value },
             (Want::CommaOrEnd | Want::KeyOrEnd, b'}') if self.in_object() => self.close(at),
             (Want::CommaOrEnd | Want::ValueOrEnd, b']') if !self.in_object() => self.close(at),
-            (Want::Start | Want::Value | Want::ValueOrEnd, _) => return self.value(byte, at),
+            (Want::Start | Want::Value | Want::ValueOrEnd, _) => return self.value(chunk, at),
             _ => return Err(ScanError::Parse("a token stands where it must not")),
         }
         Ok(at + 1)
     }
 
     #[inline]
-    fn value(&mut self, byte: u8, at: usize) -> Result<usize, ScanError> {
+    fn value(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
+        let byte = chunk[at];
         if self.want == Want::Start && byte != b'{' {
             self.blame(ScanError::Request("the body must be one object"));
         }
@@ -180,7 +180,7 @@ impl Scanner {
             self.slot = Slot::Other;
         }
         match byte {
-            b'"' => self.open_string(at, false),
+            b'"' => return Ok(self.begin_string(chunk, at, false)),
             b'{' => self.open(at, true)?,
             b'[' => self.open(at, false)?,
             b'-' | b'0'..=b'9' => {
@@ -267,115 +267,17 @@ impl Scanner {
     }
 
     #[inline]
-    fn end_value(&mut self) {
+    pub(super) fn end_value(&mut self) {
         self.want = if self.depth == 0 { Want::End } else { Want::CommaOrEnd };
     }
 
-    fn wrong_type(&mut self) {
+    pub(super) fn wrong_type(&mut self) {
         let fault = match self.slot {
             Slot::Jsonrpc => ScanError::Request("`jsonrpc` must be \"2.0\""),
             Slot::Method => ScanError::Request("`method` must be a string"),
             _ => ScanError::Request("`id` must be a string of at most 256 bytes or an integer within 2^53 - 1"),
         };
         self.blame(fault);
-    }
-
-    #[inline]
-    fn open_string(&mut self, at: usize, is_key: bool) {
-        self.token_start = self.offset + at as u32;
-        let keep = if is_key { self.depth < 4 } else { self.slot == Slot::Jsonrpc };
-        self.string = StringState::new(keep);
-        self.string_is_key = is_key;
-        self.want = Want::InString;
-    }
-
-    #[inline]
-    fn string(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
-        if self.string.in_escape() {
-            self.string.escape(chunk[at]).map_err(ScanError::Parse)?;
-            return Ok(at + 1);
-        }
-        let end = self.string_run(chunk, at)?;
-        if end == chunk.len() {
-            self.string.plain(&chunk[at..end]).map_err(ScanError::Parse)?;
-            return Ok(end);
-        }
-        match chunk[end] {
-            b'"' => {
-                self.string.plain(&chunk[at..end]).map_err(ScanError::Parse)?;
-                self.string.finish().map_err(ScanError::Parse)?;
-                self.end_string(self.offset + end as u32);
-            }
-            b'\\' => {
-                self.string.plain(&chunk[at..end]).map_err(ScanError::Parse)?;
-                self.string.open_escape();
-            }
-            _ => return Err(ScanError::Parse("a control character stands in a string")),
-        }
-        Ok(end + 1)
-    }
-
-    /// Where the plain content that begins at `at` ends. Bytes outside of ASCII can only stand in strings, so only here is
-    /// UTF-8 checked.
-    #[inline]
-    fn string_run(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
-        let mut end = if self.utf8.whole() { at + ascii_run(&chunk[at..]) } else { at };
-        if !self.utf8.whole() || chunk.get(end).is_some_and(|byte| !byte.is_ascii()) {
-            let stretch = plain_run(&chunk[end..]);
-            let valid = self.utf8.feed(&chunk[end..end + stretch]);
-            end += stretch;
-            if !valid || (end < chunk.len() && !self.utf8.whole()) {
-                return Err(ScanError::Parse("it is not UTF-8"));
-            }
-        }
-        Ok(end)
-    }
-
-    #[inline]
-    fn end_string(&mut self, quote: u32) {
-        if self.string_is_key {
-            self.want = Want::Colon;
-            self.slot = if self.depth < 4 { self.key_slot() } else { Slot::Other };
-            return;
-        }
-        let span = Span { start: self.token_start + 1, end: quote, escaped: self.string.escaped() };
-        match self.slot {
-            Slot::Other => {}
-            Slot::Jsonrpc if self.string.kept() != Some(b"2.0") => self.wrong_type(),
-            Slot::Jsonrpc => {}
-            Slot::Method => self.scan.method = Some(span),
-            Slot::Id if span.len() > MAX_STRING_ID => self.wrong_type(),
-            Slot::Id => {
-                self.scan.id = Some(Span { start: span.start - 1, end: span.end + 1, escaped: span.escaped });
-            }
-            Slot::Params => self.scan.params = Params::Other,
-            Slot::Result | Slot::Error => self.scan.is_answer = true,
-            Slot::Place(place) => self.scan.values[place as usize] = Value::Text(span),
-        }
-        self.end_value();
-    }
-
-    /// What the key that just ended means, and whether it stands there twice.
-    fn key_slot(&mut self) -> Slot {
-        let Some(key) = self.string.kept() else { return Slot::Other };
-        let slot = match (self.depth, self.context[2]) {
-            (1, _) => slot_of_envelope(key),
-            (2, Slot::Params) => slot_of_params(key),
-            (3, Slot::Params) => match self.context[3] {
-                Slot::Place(Place::Options) => slot_of_options(key),
-                Slot::Place(Place::Metadata) => slot_of_metadata(key),
-                _ => Slot::Other,
-            },
-            _ => Slot::Other,
-        };
-        if slot != Slot::Other {
-            if self.seen & slot.bit() != 0 {
-                self.id_twice |= slot == Slot::Id;
-                self.blame(ScanError::Request("a key of the envelope or of routing stands there twice"));
-            }
-            self.seen |= slot.bit();
-        }
-        slot
     }
 
     fn number(&mut self, chunk: &[u8], at: usize) -> Result<usize, ScanError> {
