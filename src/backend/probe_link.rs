@@ -11,12 +11,15 @@ use tokio::{
 };
 
 use super::Finding;
-use crate::{model::Secret, pool::Identity};
+use crate::{
+    model::Secret,
+    pool::Identity,
+    wire::frame::{append_frame, read_backend_head},
+};
 
 /// Answers to `connect` and `ping` have a few hundred bytes, but the backend also tells every connection of
 /// every session's life; a frame beyond this is not the protocol.
 const MAX_BODY: usize = 1 << 20;
-const MAX_HEADER: usize = 8 << 10;
 /// Our ids have a prefix of our own, as everything that we originate.
 const ID_PREFIX: &str = "pilotfish-probe-";
 
@@ -99,7 +102,9 @@ impl ProbeLink {
         self.asked += 1;
         let id = format!("{ID_PREFIX}{}", self.asked);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
-        self.stream.write_all(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).await?;
+        let mut frame = Vec::new();
+        append_frame(&mut frame, body.as_bytes());
+        self.stream.write_all(&frame).await?;
         loop {
             let body = self.body().await?;
             if let Some(answer) = answer_to(&id, &body) {
@@ -141,29 +146,13 @@ fn answer_to(id: &str, body: &[u8]) -> Option<Result<Result<Greeting, i64>, Find
     Some(result.and_then(Result::ok).map(Ok).ok_or(Finding::Malformed))
 }
 
-/// Takes one frame's body out of `received`, if the whole of it is there. Tolerant, as towards any backend: header
-/// names in any case, other headers ignored.
+/// Takes one frame's body out of `received`, if the whole of it is there.
 fn take_frame(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Finding> {
-    let Some(header) = memchr::memmem::find(received, b"\r\n\r\n") else {
-        return if received.len() > MAX_HEADER { Err(Finding::Malformed) } else { Ok(None) };
-    };
-    let length = content_length(&received[..header]).filter(|length| *length <= MAX_BODY).ok_or(Finding::Malformed)?;
-    let start = header + 4;
-    if received.len() < start + length {
-        return Ok(None);
-    }
-    let body = received[start..start + length].to_vec();
-    received.drain(..start + length);
+    let head = read_backend_head(received, MAX_BODY).map_err(|_| Finding::Malformed)?;
+    let Some(head) = head.filter(|head| received.len() >= head.frame_len()) else { return Ok(None) };
+    let body = received[head.head_len..head.frame_len()].to_vec();
+    received.drain(..head.frame_len());
     Ok(Some(body))
-}
-
-fn content_length(header: &[u8]) -> Option<usize> {
-    let lines = std::str::from_utf8(header).ok()?.split("\r\n");
-    let values = lines.filter_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.trim().eq_ignore_ascii_case("content-length").then(|| value.trim())
-    });
-    values.last()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -204,8 +193,8 @@ mod tests {
         {
             assert_eq!(take_frame(&mut bad.as_bytes().to_vec()), Err(Finding::Malformed), "{bad:?}");
         }
-        assert_eq!(take_frame(&mut vec![b'a'; MAX_HEADER + 1]), Err(Finding::Malformed));
-        assert_eq!(take_frame(&mut b"HTTP/1.1 400 Bad Request\r\n".to_vec()), Ok(None));
+        assert_eq!(take_frame(&mut vec![b'a'; 2048]), Err(Finding::Malformed));
+        assert_eq!(take_frame(&mut b"HTTP/1.1 400 Bad Request\r\n".to_vec()), Err(Finding::Malformed));
     }
 
     #[test]
