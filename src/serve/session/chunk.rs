@@ -139,7 +139,7 @@ impl Client {
             return self.inbound.keep(&[]);
         }
         let unfinished = at < bytes.len() || self.inbound.flow.is_some();
-        if at > 0 && in_head {
+        if at > chunk.start && in_head {
             // What was unfinished before is through: this header's time begins now.
             self.inbound.waiting_since = None;
         }

@@ -217,17 +217,6 @@ impl Client {
         Ok(true)
     }
 
-    /// The client is read only while what it sent before has somewhere to go.
-    fn may_read_client(&self) -> bool {
-        let high = self.shared.settings.high_watermark;
-        let full = self.links.iter().flatten().any(|link| link.waiting() > high);
-        // What does not go out at once has to be copied, and a large frame is large: it is read when the last piece has gone.
-        let flowing = self.inbound.flow.as_ref().and_then(|flow| self.links.get(flow.dest? as usize)?.as_ref());
-        let stalled = flowing.is_some_and(|link| !link.outbox.is_empty());
-        // Whoever does not read its answers sends nothing new either.
-        !full && !stalled && self.outbox.len() <= high
-    }
-
     fn poll_links(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<bool, ClientEnd> {
         let mut progress = false;
         for id in 0..self.links.len() as LinkId {
@@ -237,8 +226,7 @@ impl Client {
     }
 
     fn poll_link(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace, id: LinkId) -> Result<bool, ClientEnd> {
-        let high = if self.flow_from.is_some() { 0 } else { self.shared.settings.high_watermark };
-        if self.outbox.len() > high || self.flow_from.is_some_and(|from| from != id) {
+        if self.is_client_full() || self.flow_from.is_some_and(|from| from != id) {
             return Ok(false);
         }
         let Some(link) = &mut self.links[id as usize] else { return Ok(false) };

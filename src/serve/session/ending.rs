@@ -252,7 +252,7 @@ impl Client {
         let allowed = if self.inbound.in_head { settings.header_timeout } else { settings.body_timeout };
         // While we do not read, the client cannot be blamed.
         if self.inbound.waiting_since.is_some_and(|at| since(at) >= allowed) && self.closing.is_none() {
-            let blocked = self.links.iter().flatten().any(|link| link.waiting() > settings.high_watermark);
+            let blocked = self.is_backend_full();
             if !blocked {
                 self.answer_all_open(Reason::InvalidFrame, "a frame did not arrive in time", out);
                 self.answer_error(None, Reason::InvalidFrame, "a frame did not arrive in time", out);

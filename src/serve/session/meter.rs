@@ -1,7 +1,10 @@
 //! What one client moves, and what waits because somebody does not read: told to the metrics once a wake-up.
 
 use super::{client::Client, link::Link};
-use crate::telemetry::{BackpressureMetrics, Held, Towards, Way};
+use crate::{
+    mux::LinkId,
+    telemetry::{BackpressureMetrics, Held, Towards, Way},
+};
 
 /// Counts of this task that go to the metrics once a wake-up.
 #[derive(Debug, Default)]
@@ -59,11 +62,33 @@ impl Client {
     }
 
     pub(super) fn report_pressure(&mut self) {
-        let (metrics, high) = (&self.shared.metrics.backpressure, self.shared.settings.high_watermark);
-        let waiting = self.outbox.len();
-        self.pressure.note(metrics, Towards::Client, waiting, waiting > high);
-        let links = self.links.iter().flatten().map(Link::waiting);
-        let (all, most) = links.fold((0, 0), |(all, most), waiting| (all + waiting, most.max(waiting)));
-        self.pressure.note(metrics, Towards::Backend, all, most > high);
+        let (client_full, backend_full) = (self.is_client_full(), self.is_backend_full());
+        let metrics = &self.shared.metrics.backpressure;
+        self.pressure.note(metrics, Towards::Client, self.outbox.len(), client_full);
+        let waiting = self.links.iter().flatten().map(Link::waiting).sum();
+        self.pressure.note(metrics, Towards::Backend, waiting, backend_full);
+    }
+
+    /// The client is read only while what it sent before has somewhere to go; whoever does not read its answers sends nothing
+    /// new either.
+    pub(super) fn may_read_client(&self) -> bool {
+        !self.is_backend_full() && self.outbox.len() <= self.shared.settings.high_watermark
+    }
+
+    /// A backend does not take what it gets. What does not go out at once has to be copied, and a large frame is large: it
+    /// is read on when its last piece has gone.
+    pub(super) fn is_backend_full(&self) -> bool {
+        let flow_to = self.inbound.flow.as_ref().and_then(|flow| flow.dest);
+        let high = self.shared.settings.high_watermark;
+        self.links.iter().enumerate().any(|(id, link)| {
+            let high = if flow_to == Some(id as LinkId) { 0 } else { high };
+            link.as_ref().is_some_and(|link| link.waiting() > high)
+        })
+    }
+
+    /// The client does not take what it gets.
+    pub(super) fn is_client_full(&self) -> bool {
+        let high = if self.flow_from.is_some() { 0 } else { self.shared.settings.high_watermark };
+        self.outbox.len() > high
     }
 }
