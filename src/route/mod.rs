@@ -42,9 +42,9 @@ impl Router {
 
     /// Attaches a client to a session: at its home if it is live, else placed by the policy on a backend that is not in
     /// `avoid`. `None`: nothing healthy.
-    pub fn claim(&self, session: &str, client: Caller, now: Instant, avoid: &[&str]) -> Option<Claim> {
+    pub fn claim(&self, session: &str, client: Caller, now: Instant, avoid: &[Arc<str>]) -> Option<Claim> {
         let key = self.key(session, client.address);
-        self.registry.claim(session, client.number, now, || self.pool.place(key, avoid, Load::Sessions, now))
+        self.registry.claim(session, client.number, now, || self.pool.place(key, &names(avoid), Load::Sessions, now))
     }
 
     /// Attaches a client to a session that a backend has just made or found.
@@ -65,10 +65,10 @@ impl Router {
     }
 
     /// A backend for a client's requests without a session, not one of `avoid`.
-    pub fn any(&self, client: Caller, avoid: &[&str]) -> Option<Arc<Member>> {
+    pub fn any(&self, client: Caller, avoid: &[Arc<str>]) -> Option<Arc<Member>> {
         let key = balance::hash_key(&client.number.to_le_bytes());
-        let free = |member: &Arc<Member>| !avoid.contains(&&*member.name);
-        self.pool.any(key).filter(free).or_else(|| self.pool.place(key, avoid, Load::Links, Instant::now()))
+        let free = |member: &Arc<Member>| !avoid.contains(&member.name);
+        self.pool.any(key).filter(free).or_else(|| self.pool.place(key, &names(avoid), Load::Links, Instant::now()))
     }
 
     /// Where to look for a session that is on one backend's disk: the hash order.
@@ -106,6 +106,10 @@ impl Router {
             HashKey::ClientAddress => balance::hash_key(client.ip().to_string().as_bytes()),
         }
     }
+}
+
+fn names(avoid: &[Arc<str>]) -> Vec<&str> {
+    avoid.iter().map(|name| &**name).collect()
 }
 
 /// The client that asks.

@@ -48,7 +48,7 @@ impl Client {
                 {
                     self.session_event(link, session, kind);
                 }
-                self.pass_to_client(link, frame, out)
+                self.pass_to_client(frame, out)
             }
             Glance::Answer { id, ok } => self.answer(link, frame, id, ok, out),
             Glance::Call { id: Some(id), method } => self.backend_call(link, frame, id, method, out),
@@ -69,14 +69,11 @@ impl Client {
         id.own_number().is_some() || matches!(open, Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
     }
 
-    /// Sends a frame on as it came, unless another backend's large frame is on its way to the client.
+    /// Sends a frame on as it came. While another backend's large frame is on its way to the client, this link is not read
+    /// (`poll_link`), so it cannot come between.
     #[inline]
-    fn pass_to_client(&mut self, link: LinkId, frame: &Frame<'_>, out: &mut Output) -> bool {
+    fn pass_to_client(&mut self, frame: &Frame<'_>, out: &mut Output) -> bool {
         self.meter.frames_out += 1;
-        if self.flow_from.is_some_and(|from| from != link) {
-            append_frame(&mut self.after_flow, frame.body());
-            return false;
-        }
         frame.pass(CLIENT, out);
         true
     }
@@ -116,9 +113,7 @@ impl Client {
             EventKind::Idle => self.sessions.end_turn(slot),
             EventKind::Shutdown => {
                 // The session ended at its home; whoever resumes it is placed anew.
-                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
-                    attachment.close();
-                }
+                self.end_session(slot);
             }
             EventKind::Failed | EventKind::Aborted => {}
         }
@@ -166,7 +161,7 @@ impl Client {
             purpose => self.settle(purpose, link, frame.body(), ok, out),
         }
         self.count_answer(&open, ok);
-        self.pass_to_client(link, frame, out)
+        self.pass_to_client(frame, out)
     }
 
     /// What an answer means for the sessions of this client.
@@ -177,15 +172,9 @@ impl Client {
             }
             Purpose::Send(slot) => self.sent(slot, ok),
             Purpose::Attach { slot, known } => self.attach_answered(slot, known, ok),
-            Purpose::Detach(slot) if ok => {
-                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
-                    attachment.detach();
-                }
-            }
+            Purpose::Detach(slot) if ok => self.let_session_go(slot),
             Purpose::End(slot) if ok && memchr::memmem::find(body, b"\"success\":false").is_none() => {
-                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
-                    attachment.close();
-                }
+                self.end_session(slot);
             }
             Purpose::Learn if ok => self.learnt(body, link),
             _ => {}
@@ -207,10 +196,9 @@ impl Client {
 
     fn attach_answered(&mut self, slot: Slot, known: bool, ok: bool) {
         if ok {
-            return self.attached(slot);
-        }
-        if !known && let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
-            attachment.detach();
+            self.attached(slot);
+        } else if !known {
+            self.let_session_go(slot);
         }
     }
 
@@ -280,11 +268,6 @@ impl Client {
         }
         let number = self.asks.open(link, token).to_string();
         self.meter.frames_out += 1;
-        if self.flow_from.is_some_and(|from| from != link) {
-            let edited = crate::wire::edit::replace(body, id, number.as_bytes());
-            append_frame(&mut self.after_flow, &edited);
-            return false;
-        }
         frame.pass_edited(CLIENT, id, number.as_bytes(), out);
         true
     }
@@ -315,9 +298,9 @@ impl Client {
                 {
                     self.session_event(link, session.as_bytes(), kind);
                 }
-                self.pass_to_client(link, frame, out)
+                self.pass_to_client(frame, out)
             }
-            Some(_) => self.pass_to_client(link, frame, out),
+            Some(_) => self.pass_to_client(frame, out),
             None => false,
         }
     }

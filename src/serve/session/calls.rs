@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    chunk::{Frame, head_is_enough},
+    chunk::Frame,
     client::Client,
     link::Held,
     open::{NO_LINK, Open, OwnPurpose, Purpose},
@@ -200,8 +200,7 @@ impl Client {
         if let Some(link) = self.general.filter(alive) {
             return Some(link);
         }
-        let recent = self.avoided();
-        let avoid: Vec<&str> = recent.iter().map(|name| &**name).collect();
+        let avoid = self.avoided();
         let member = self.shared.router.any(self.caller, &avoid)?;
         self.general = self.link_to(&member);
         self.general
@@ -284,9 +283,6 @@ impl Client {
             self.count_frame_to(ask.link);
             frame.pass_edited(ask.link, span, &ask.token, out);
             return Some(ask.link);
-        }
-        if !head_is_enough(scan, true) {
-            return None;
         }
         let name = scan.method_name(frame.body())?;
         let id = scan.request_id(frame.body())?;

@@ -12,7 +12,7 @@ use crate::{
     mux::LinkId,
     telemetry::{ClientEnd, LinkEnd, Way},
     wire::{
-        Head, Reason, RequestId, Scan,
+        Head, Reason, RequestId,
         frame::{read_backend_head, read_head},
         glance::{Glance, glance},
         scan::Span,
@@ -357,12 +357,4 @@ impl Client {
         self.answer_error(None, reason, message, out);
         self.close(ClientEnd::Protocol, out);
     }
-}
-
-/// The scan of a whole frame, or of the beginning of a large one.
-pub(super) fn head_is_enough(scan: &Scan, needs_session: bool) -> bool {
-    use crate::wire::scan::{Place, Value};
-    let routed = scan.is_answer || scan.method.is_some();
-    let session = !needs_session || matches!(scan.value(Place::SessionId), Value::Text(_));
-    routed && scan.id.is_some() && session
 }

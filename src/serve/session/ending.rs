@@ -5,6 +5,7 @@ use super::{
     client::{Client, Closing},
     inbound::{FLOW_BYTES, Flow},
     open::{NO_LINK, Open, OwnPurpose, Purpose},
+    sessions::Slot,
     workspace::{CLIENT, Output},
 };
 use crate::{
@@ -53,16 +54,10 @@ impl Client {
     /// Undoes what was noted for a request that will not be answered by its backend.
     pub(super) fn forget_request(&mut self, open: Open) {
         match open.purpose {
-            Purpose::Attach { slot, known: false } => {
-                if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
-                    attachment.detach();
-                }
-            }
+            Purpose::Attach { slot, known: false } => self.let_session_go(slot),
             Purpose::Search(search) => {
-                if let Some(attachment) =
-                    search.slot.and_then(|slot| self.sessions.remove(slot)).and_then(|entry| entry.attachment)
-                {
-                    attachment.detach();
+                if let Some(slot) = search.slot {
+                    self.let_session_go(slot);
                 }
             }
             Purpose::Send(slot) => {
@@ -71,6 +66,20 @@ impl Client {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// This client is not attached to the session any more; if it was the last one, the session lives nowhere now.
+    pub(super) fn let_session_go(&mut self, slot: Slot) {
+        if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+            attachment.detach();
+        }
+    }
+
+    /// The session ended at its home, for everybody.
+    pub(super) fn end_session(&mut self, slot: Slot) {
+        if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+            attachment.close();
         }
     }
 

@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// What is wrong with a session id that [`is_session_id`] refuses.
+const BAD_SESSION_ID: &str = "params.sessionId must be a string of 1 to 128 letters, digits, `_` and `-`";
+
 impl Client {
     /// `session.create`, `session.resume`, `sessions.open`.
     pub(super) fn place(&mut self, call: &Call<'_>, name: &str, out: &mut Output) {
@@ -29,10 +32,7 @@ impl Client {
             "session.create" => self.create(call, out),
             "session.resume" => match self.named(call, Place::SessionId) {
                 Some(session) => self.attach(call, &session, true, out),
-                None => {
-                    let message = "params.sessionId must be a string of 1 to 128 letters, digits, `_` and `-`";
-                    self.refuse(call, Reason::InvalidParams, message, out);
-                }
+                None => self.refuse(call, Reason::InvalidParams, BAD_SESSION_ID, out),
             },
             _ => self.open_session(call, out),
         }
@@ -48,8 +48,7 @@ impl Client {
             _ => false,
         };
         if !unnamed {
-            let message = "params.sessionId must be a string of 1 to 128 letters, digits, `_` and `-`";
-            return self.refuse(call, Reason::InvalidParams, message, out);
+            return self.refuse(call, Reason::InvalidParams, BAD_SESSION_ID, out);
         }
         let session = self.shared.router.new_session_id(self.caller.address);
         if matches!(call.scan.value(Place::Cloud), Value::Object(_)) {
@@ -95,8 +94,7 @@ impl Client {
 
     /// Sends a call that makes or finds a session whose id is in the answer to where `key` would be placed.
     fn learn(&mut self, call: &Call<'_>, key: &str, out: &mut Output) {
-        let recent = self.avoided();
-        let avoid: Vec<&str> = recent.iter().map(|name| &**name).collect();
+        let avoid = self.avoided();
         // The claim is dropped at once: only the place is wanted.
         let home = self.shared.router.claim(key, self.caller, self.now, &avoid).map(|claim| {
             let home = claim.attachment.live().home().clone();
@@ -117,23 +115,19 @@ impl Client {
             let (link, known) = (entry.link, entry.open);
             return self.open_on(call, link, Purpose::Attach { slot, known }, out);
         }
-        let recent = self.avoided();
-        let avoid: Vec<&str> = recent.iter().map(|name| &**name).collect();
+        let avoid = self.avoided();
         let router = &self.shared.router;
         // A pin that lingers at a home which cannot be reached holds nothing any more.
         if let Some(live) = router.find(session, self.now)
-            && avoid.contains(&&*live.home().name)
+            && avoid.contains(&live.home().name)
         {
             router.registry().forget_unheld(&live);
         }
-        let mut rest = Vec::new();
-        let claim = if resumes && router.is_local() {
-            let mut order = router.search_order(session, self.caller.address);
-            order.retain(|member| !avoid.contains(&&*member.name));
-            order.reverse();
-            let first = order.pop();
-            rest = order;
-            first.and_then(|first| router.claim_at(session, self.caller, self.now, &first))
+        let searches = resumes && router.is_local();
+        let mut rest = if searches { self.places_to_look(session) } else { Vec::new() };
+        let router = &self.shared.router;
+        let claim = if searches {
+            rest.pop().and_then(|first| router.claim_at(session, self.caller, self.now, &first))
         } else {
             router.claim(session, self.caller, self.now, &avoid)
         };
@@ -156,16 +150,22 @@ impl Client {
 
     /// With a disk for each backend, a session that is not live is looked for along the hash order.
     pub(super) fn search(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
-        let avoid = self.avoided();
-        let mut rest = self.shared.router.search_order(session, self.caller.address);
-        rest.retain(|member| !avoid.contains(&member.name));
-        rest.reverse();
+        let mut rest = self.places_to_look(session);
         let Some(first) = rest.pop() else {
             return self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out);
         };
         let (body, session) = (call.body().to_vec(), session.to_owned());
         let search = Search { body, rest, session, attaches: false, slot: None };
         self.route_to_member(call, &first, Purpose::Search(Box::new(search)), out);
+    }
+
+    /// Where a session may be on disk, the first place last.
+    fn places_to_look(&mut self, session: &str) -> Vec<Arc<Member>> {
+        let avoid = self.avoided();
+        let mut order = self.shared.router.search_order(session, self.caller.address);
+        order.retain(|member| !avoid.contains(&member.name));
+        order.reverse();
+        order
     }
 
     /// Nothing was found there: asks the next one. Gives the search back if there is none left.
@@ -179,10 +179,8 @@ impl Client {
         while let Some(member) = search.rest.pop() {
             let Some(link) = self.link_to(&member) else { continue };
             if search.attaches {
-                if let Some(entry) = search.slot.and_then(|slot| self.sessions.remove(slot))
-                    && let Some(attachment) = entry.attachment
-                {
-                    attachment.close();
+                if let Some(slot) = search.slot {
+                    self.end_session(slot);
                 }
                 let claim = self.shared.router.claim_at(&search.session, self.caller, self.now, &member)?;
                 search.slot = Some(self.sessions.insert(&search.session, claim.attachment, link));
