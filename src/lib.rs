@@ -19,12 +19,13 @@
 //! | [`store`] | what several proxies share (not built yet) |
 //! | [`telemetry`] | metrics and logs |
 //! | [`mux`] | the tables of one client connection |
+//! | [`tenancy`] | who a client is, whose a session is, what may be done (pure: time is an argument) |
 //! | [`wire`] | frames, scanning, ids, the method table, error codes |
 //! | [`balance`], [`health`] | placement; verdicts (pure: time and chance are arguments) |
 //! | [`model`] | values |
 //!
 //! # Invariants
-//! - `model`, `balance`, `health`, `wire` and `mux` have no sockets, no clock, no async.
+//! - `model`, `balance`, `health`, `wire`, `tenancy` and `mux` have no sockets, no clock, no async.
 //! - Only `serve` drives `mux`. Only `balance` hashes for placement. Nothing below `app` reads `config`.
 //! - A body that we do not edit leaves byte for byte as it came; a client's header bytes never do.
 //! - One home per session, always: placement happens at create and resume only, every later message follows the pin.
@@ -50,4 +51,5 @@ pub mod session;
 pub mod store;
 pub mod supervise;
 pub mod telemetry;
+pub mod tenancy;
 pub mod wire;

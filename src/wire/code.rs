@@ -40,6 +40,7 @@ reasons! {
     InvalidRequest = "invalid_request", -32600, false;
     DuplicateId = "duplicate_id", -32600, false;
     MethodNotFound = "denied_by_policy", -32601, false;
+    ParamDenied = "param_denied", -32602, false;
     InvalidParams = "invalid_params", -32602, false;
     AuthenticationRequired = "authentication_required", -32001, false;
     AuthenticationFailed = "authentication_failed", -32002, false;

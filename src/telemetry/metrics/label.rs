@@ -42,6 +42,7 @@ labels! {
         /// The envelope is not JSON-RPC 2.0 as we accept it.
         InvalidRequest = "invalid_request",
         /// `params` is not what the method takes.
+        ParamDenied = "param_denied",
         InvalidParams = "invalid_params",
         /// A method that this proxy does not pass.
         DeniedByPolicy = "denied_by_policy",

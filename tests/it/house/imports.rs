@@ -21,6 +21,7 @@ const HOUSE: &[&[&str]] = &[
     &["store"],
     &["telemetry"],
     &["mux"],
+    &["tenancy"],
     &["wire"],
     &["balance", "health"],
     &["model"],
