@@ -53,6 +53,27 @@ struct Entry<'a> {
     modified_time: Option<Cow<'a, str>>,
 }
 
+impl Parts<'_> {
+    /// Takes out whatever names a session that must not be seen, and what does not say which session it is about.
+    fn keep(&mut self, may_see: &dyn Fn(&str) -> bool) {
+        self.sessions.retain(|raw| names(raw).is_some_and(|id| may_see(&id)));
+        self.session_ids.retain(|raw| text(raw).is_some_and(|id| may_see(&id)));
+        self.in_use.retain(|raw| text(raw).is_some_and(|id| may_see(&id)));
+        self.sizes.retain(|id, _| may_see(id));
+        self.freed_bytes.retain(|id, _| may_see(id));
+        self.session_id = self.session_id.take().filter(|id| may_see(id));
+    }
+}
+
+/// The session that an entry is about.
+fn names(raw: &RawValue) -> Option<String> {
+    serde_json::from_str::<Entry<'_>>(raw.get()).ok().map(|entry| entry.session_id.into_owned())
+}
+
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 impl Gather {
     /// A gathering for the client's request `id` from `waiting` backends.
     pub fn new(id: RequestId, merge: Merge, waiting: usize) -> Self {
@@ -87,8 +108,9 @@ impl Gather {
     }
 
     /// The answer for the client: merged, with `incomplete: true` where a backend did not answer. Where all refused, the
-    /// first one's own error. `None`: nobody answered at all.
-    pub fn finish(&self) -> Option<Vec<u8>> {
+    /// first one's own error. `None`: nobody answered at all. Sessions for which `may_see` says no are left out, as if they did
+    /// not exist.
+    pub fn finish(&self, may_see: &dyn Fn(&str) -> bool) -> Option<Vec<u8>> {
         if self.answers.is_empty() {
             return self.error.as_deref().map(|body| with_id(body, &self.id));
         }
@@ -96,16 +118,17 @@ impl Gather {
         let mut out = br#"{"jsonrpc":"2.0","id":"#.to_vec();
         self.id.append_json(&mut out);
         out.extend_from_slice(br#","result":"#);
-        out.extend_from_slice(self.merged(&results).as_bytes());
+        out.extend_from_slice(self.merged(&results, may_see).as_bytes());
         out.push(b'}');
         Some(out)
     }
 
-    fn merged(&self, results: &[&str]) -> String {
+    fn merged(&self, results: &[&str], may_see: &dyn Fn(&str) -> bool) -> String {
         if self.merge == Merge::Entries {
-            return format!("[{}]", entries(results).join(","));
+            return format!("[{}]", entries(results, may_see).join(","));
         }
-        let parts: Vec<Parts<'_>> = results.iter().filter_map(|result| serde_json::from_str(result).ok()).collect();
+        let mut parts: Vec<Parts<'_>> = results.iter().filter_map(|result| serde_json::from_str(result).ok()).collect();
+        parts.iter_mut().for_each(|part| part.keep(may_see));
         let member = match self.merge {
             Merge::Sessions => format!(r#""sessions":[{}]"#, sessions(&parts, true).join(",")),
             Merge::SessionsKept => format!(r#""sessions":[{}]"#, sessions(&parts, false).join(",")),
@@ -181,19 +204,19 @@ fn newest(parts: &[Parts<'_>]) -> Option<String> {
     serde_json::from_str::<Entry<'_>>(&first).ok().map(|entry| entry.session_id.into_owned())
 }
 
-fn entries(results: &[&str]) -> Vec<String> {
-    let mut seen = AHashMap::new();
-    for result in results {
-        let items: Vec<&RawValue> = serde_json::from_str(result).unwrap_or_default();
-        for raw in items {
-            let Ok(entry) = serde_json::from_str::<Entry<'_>>(raw.get()) else { continue };
-            let kept = seen.entry(entry.session_id.into_owned()).or_insert(raw.get());
-            if raw.get().len() > kept.len() {
-                *kept = raw.get();
-            }
+/// Entries of all answers in the order of the first to name each; of doubles the longest.
+fn entries<'a>(results: &[&'a str], may_see: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
+    let (mut kept, mut at) = (Vec::new(), AHashMap::new());
+    for raw in results.iter().flat_map(|result| serde_json::from_str::<Vec<&RawValue>>(result).unwrap_or_default()) {
+        let Some(id) = names(raw).filter(|id| may_see(id)) else { continue };
+        let index = *at.entry(id).or_insert(kept.len());
+        match kept.get_mut(index) {
+            None => kept.push(raw.get()),
+            Some(known) if raw.get().len() > known.len() => *known = raw.get(),
+            Some(_) => {}
         }
     }
-    seen.into_values().map(str::to_owned).collect()
+    kept
 }
 
 fn union<'a>(lists: impl Iterator<Item = &'a Vec<&'a RawValue>>) -> Vec<&'a str> {
@@ -228,7 +251,7 @@ mod tests {
         }
         (0..missing).for_each(|_| gather.missed());
         assert!(gather.is_complete());
-        serde_json::from_slice(&gather.finish().unwrap()).unwrap()
+        serde_json::from_slice(&gather.finish(&|_| true).unwrap()).unwrap()
     }
 
     const A: &str = r#"{"sessions":[{"sessionId":"a","modifiedTime":"2026-01-01T00:00:00Z","summary":"x"},{"sessionId":"b","modifiedTime":"2026-01-03T00:00:00Z"}]}"#;
@@ -269,7 +292,7 @@ mod tests {
     fn an_error_of_all_is_the_first_one_s() {
         let mut gather = Gather::new(RequestId::text("q"), Merge::Ids, 1);
         gather.answered(br#"{"jsonrpc":"2.0","id":"pilotfish-1","error":{"code":-32601,"message":"x"}}"#, false);
-        let value: serde_json::Value = serde_json::from_slice(&gather.finish().unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&gather.finish(&|_| true).unwrap()).unwrap();
         assert_eq!((&value["id"], &value["error"]["code"]), (&"q".into(), &(-32601).into()));
     }
 
@@ -282,7 +305,7 @@ mod tests {
                 .as_bytes(),
             true,
         );
-        assert!(String::from_utf8(gather.finish().unwrap()).unwrap().contains(r"\ud83d"));
+        assert!(String::from_utf8(gather.finish(&|_| true).unwrap()).unwrap().contains(r"\ud83d"));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum Purpose {
     Learn,
     /// The session may be on another backend's disk.
     Search(Box<Search>),
+    /// Backends are asked about an id first: the place in the client's table.
+    Probe(usize),
     /// Answers are gathered: the place in the client's table.
     Gather(usize),
 }
@@ -82,4 +84,6 @@ pub enum OwnPurpose {
     Setup,
     /// A part of a gathering.
     Gather(usize),
+    /// Whether the backend knows an id.
+    Exists(usize),
 }
