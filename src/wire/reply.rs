@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{code::Reason, id::RequestId};
+use super::{code::Reason, id::RequestId, methods::Method};
 
 /// An error answer: `data.reason` and `data.retryable` as DESIGN section 5 says. `id: None` is `null`.
 pub fn error(id: Option<&RequestId>, reason: Reason, message: &str) -> Vec<u8> {
@@ -25,6 +25,21 @@ pub fn result(id: &RequestId, result: &Value) -> Vec<u8> {
     answer(Some(id), "result", result)
 }
 
+/// What the runtime answers for a session that does not exist, byte for byte: the runtime looks for the session before
+/// it looks at the other params, so the method and the id decide alone. `name` is the method as it was called.
+pub fn absent(id: &RequestId, row: &Method, name: &str, session: &str) -> Vec<u8> {
+    let member = match &row.absent {
+        Some(member) => member.replace("{id}", &inside_quotes(session)),
+        None => {
+            let (name, session) = (inside_quotes(name), inside_quotes(session));
+            format!(
+                r#""error":{{"code":-32603,"message":"Request {name} failed with message: Session not found for sessionId: {session}"}}"#
+            )
+        }
+    };
+    member_answer(id, &member)
+}
+
 /// An error towards a backend for a request of its that no client will answer.
 pub fn refuse_backend(id_token: &[u8], number: i32, message: &str) -> Vec<u8> {
     let mut out = br#"{"jsonrpc":"2.0","id":"#.to_vec();
@@ -44,6 +59,23 @@ pub fn event(session: &str, kind: &str, data: &Value, event_id: &str, timestamp:
         json!(timestamp)
     );
     out.extend_from_slice(tail.as_bytes());
+    out
+}
+
+// Ids are letters, digits, `_` and `-` wherever a wall asks; anything else is escaped all the same.
+fn inside_quotes(text: &str) -> String {
+    let mut quoted = json!(text).to_string();
+    quoted.pop();
+    quoted.drain(..1);
+    quoted
+}
+
+fn member_answer(id: &RequestId, member: &str) -> Vec<u8> {
+    let mut out = br#"{"jsonrpc":"2.0","id":"#.to_vec();
+    id.append_json(&mut out);
+    out.push(b',');
+    out.extend_from_slice(member.as_bytes());
+    out.push(b'}');
     out
 }
 
@@ -71,6 +103,63 @@ mod tests {
         assert_eq!(value["error"]["data"]["retryable"], true);
         let null: Value = serde_json::from_slice(&error(None, Reason::ParseError, "x")).unwrap();
         assert!(null["id"].is_null());
+    }
+
+    /// Bodies as the real CLI 1.0.102 sent them.
+    #[test]
+    fn absent_sessions_are_answered_as_the_runtime_does() {
+        let recorded = [
+            (
+                597,
+                "session.send",
+                "absent-61",
+                r#"{"jsonrpc":"2.0","id":597,"error":{"code":-32603,"message":"Request session.send failed with message: Session not found for sessionId: absent-61"}}"#,
+            ),
+            (
+                5,
+                "session.delete",
+                "absent-10",
+                r#"{"jsonrpc":"2.0","id":5,"result":{"success":false,"error":"Session file not found for absent-10"}}"#,
+            ),
+            (
+                2,
+                "session.resume",
+                "absent-1",
+                r#"{"jsonrpc":"2.0","id":2,"error":{"code":-32603,"message":"Request session.resume failed with message: Failed to load session events: Session not found: absent-1"}}"#,
+            ),
+            (4, "session.detach", "absent-7", r#"{"jsonrpc":"2.0","id":4,"result":{"success":true}}"#),
+            (6, "session.getMetadata", "absent-13", r#"{"jsonrpc":"2.0","id":6,"result":{}}"#),
+            (
+                14,
+                "sessions.fork",
+                "absent-28",
+                r#"{"jsonrpc":"2.0","id":14,"error":{"code":-32603,"message":"Request sessions.fork failed with message: Cannot fork session absent-28: no persisted or in-memory events found"}}"#,
+            ),
+            (646, "sessions.open", "absent-900", r#"{"jsonrpc":"2.0","id":646,"result":{"status":"not_found"}}"#),
+            (
+                40,
+                "session.factory.run",
+                "absent-98",
+                r#"{"jsonrpc":"2.0","id":40,"error":{"code":-32601,"message":"Unhandled method session.factory.run"}}"#,
+            ),
+        ];
+        let table = crate::wire::Methods::get();
+        for (number, name, session, body) in recorded {
+            let id = RequestId::Number(number);
+            let answer = absent(&id, table.row(table.find(name)), name, session);
+            assert_eq!(String::from_utf8(answer).unwrap(), body);
+        }
+    }
+
+    #[test]
+    fn an_absent_answer_is_json_whatever_the_id() {
+        let table = crate::wire::Methods::get();
+        let id = RequestId::text("a\"b");
+        for name in ["session.send", "session.delete"] {
+            let body = absent(&id, table.row(table.find(name)), name, "x\"{id}\\y\"");
+            let value: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(value["id"], "a\"b");
+        }
     }
 
     #[test]
