@@ -1,11 +1,15 @@
 //! One request that several backends answer, and how their answers become one.
 
+mod asked;
+mod pick;
+
 use std::borrow::Cow;
 
 use ahash::AHashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use self::{asked::Asked, pick::Pick};
 use crate::wire::{RequestId, methods::Merge};
 
 /// A gathering in progress.
@@ -17,6 +21,8 @@ pub struct Gather {
     missing: usize,
     answers: Vec<Vec<u8>>,
     error: Option<Vec<u8>>,
+    pick: Option<Pick>,
+    asked: Vec<Asked>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +73,11 @@ impl Parts<'_> {
 
 /// The session that an entry is about.
 fn names(raw: &RawValue) -> Option<String> {
-    serde_json::from_str::<Entry<'_>>(raw.get()).ok().map(|entry| entry.session_id.into_owned())
+    of(raw.get())
+}
+
+fn of(raw: &str) -> Option<String> {
+    serde_json::from_str::<Entry<'_>>(raw).ok().map(|entry| entry.session_id.into_owned())
 }
 
 fn text(raw: &RawValue) -> Option<String> {
@@ -77,7 +87,24 @@ fn text(raw: &RawValue) -> Option<String> {
 impl Gather {
     /// A gathering for the client's request `id` from `waiting` backends.
     pub fn new(id: RequestId, merge: Merge, waiting: usize) -> Self {
-        Self { id, merge, waiting, missing: 0, answers: Vec::new(), error: None }
+        Self { id, merge, waiting, missing: 0, answers: Vec::new(), error: None, pick: None, asked: Vec::new() }
+    }
+
+    /// Whatever the merge says: the backends are asked for their lists, and the one session is found in those.
+    pub fn picking(mut self, pick: Option<Pick>) -> Self {
+        self.pick = pick;
+        self
+    }
+
+    /// The answer is about these sessions, in this order.
+    pub fn about(mut self, asked: Vec<Asked>) -> Self {
+        self.asked = asked;
+        self
+    }
+
+    /// So many backends are asked.
+    pub fn expect(&mut self, waiting: usize) {
+        self.waiting = waiting;
     }
 
     /// The client's request.
@@ -125,19 +152,35 @@ impl Gather {
 
     fn merged(&self, results: &[&str], may_see: &dyn Fn(&str) -> bool) -> String {
         if self.merge == Merge::Entries {
-            return format!("[{}]", entries(results, may_see).join(","));
+            let entries = entries(results, may_see);
+            let found = |id: &str| entries.iter().find(|raw| of(raw).as_deref() == Some(id)).map(|raw| (*raw).to_owned());
+            let ordered = asked::in_order(&self.asked, self.merge, found);
+            return format!("[{}]", if self.asked.is_empty() { entries.join(",") } else { ordered.join(",") });
         }
         let mut parts: Vec<Parts<'_>> = results.iter().filter_map(|result| serde_json::from_str(result).ok()).collect();
         parts.iter_mut().for_each(|part| part.keep(may_see));
         let member = match self.merge {
+            _ if self.pick.is_some() => {
+                id_member(self.pick.as_ref().and_then(|pick| pick.find(&sessions(&parts, true))))
+            }
+            Merge::SessionsKept if !self.asked.is_empty() => {
+                let kept = sessions(&parts, false);
+                let found = |id: &str| kept.iter().find(|raw| of(raw).as_deref() == Some(id)).cloned();
+                format!(r#""sessions":[{}]"#, asked::in_order(&self.asked, self.merge, found).join(","))
+            }
+            Merge::Freed if !self.asked.is_empty() => {
+                let freed = largest(parts.iter().map(|part| &part.freed_bytes));
+                let found = |id: &str| Some(format!("{}:{}", serde_json::Value::from(id), freed.get(id)?));
+                format!(r#""freedBytes":{{{}}}"#, asked::in_order(&self.asked, self.merge, found).join(","))
+            }
             Merge::Sessions => format!(r#""sessions":[{}]"#, sessions(&parts, true).join(",")),
             Merge::SessionsKept => format!(r#""sessions":[{}]"#, sessions(&parts, false).join(",")),
             Merge::Last => id_member(newest(&parts)),
             Merge::Found => id_member(parts.iter().find_map(|part| part.session_id.as_deref()).map(str::to_owned)),
             Merge::Ids => format!(r#""sessionIds":[{}]"#, union(parts.iter().map(|part| &part.session_ids)).join(",")),
             Merge::InUse => format!(r#""inUse":[{}]"#, union(parts.iter().map(|part| &part.in_use)).join(",")),
-            Merge::Sizes => format!(r#""sizes":{{{}}}"#, largest(parts.iter().map(|part| &part.sizes))),
-            Merge::Freed => format!(r#""freedBytes":{{{}}}"#, largest(parts.iter().map(|part| &part.freed_bytes))),
+            Merge::Sizes => format!(r#""sizes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.sizes)))),
+            Merge::Freed => format!(r#""freedBytes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.freed_bytes)))),
             Merge::Entries => String::new(),
         };
         let flag = if self.missing == 0 { "" } else { r#""incomplete":true"# };
@@ -224,8 +267,11 @@ fn union<'a>(lists: impl Iterator<Item = &'a Vec<&'a RawValue>>) -> Vec<&'a str>
     lists.flatten().map(|raw| raw.get()).filter(|raw| seen.insert(*raw)).collect()
 }
 
-fn largest<'a>(maps: impl Iterator<Item = &'a std::collections::BTreeMap<Cow<'a, str>, &'a RawValue>>) -> String {
-    let mut all: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
+type Largest<'a> = std::collections::BTreeMap<&'a str, &'a str>;
+
+/// Of each id the largest number of all answers.
+fn largest<'a>(maps: impl Iterator<Item = &'a std::collections::BTreeMap<Cow<'a, str>, &'a RawValue>>) -> Largest<'a> {
+    let mut all = Largest::new();
     let size = |raw: &str| raw.parse::<f64>().unwrap_or(0.0);
     for (id, raw) in maps.flatten() {
         let kept = all.entry(id).or_insert(raw.get());
@@ -233,7 +279,11 @@ fn largest<'a>(maps: impl Iterator<Item = &'a std::collections::BTreeMap<Cow<'a,
             *kept = raw.get();
         }
     }
-    let members: Vec<String> = all.iter().map(|(id, raw)| format!("{}:{raw}", serde_json::Value::from(*id))).collect();
+    all
+}
+
+fn members(of: &Largest<'_>) -> String {
+    let members: Vec<String> = of.iter().map(|(id, raw)| format!("{}:{raw}", serde_json::Value::from(*id))).collect();
     members.join(",")
 }
 

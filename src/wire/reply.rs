@@ -12,6 +12,10 @@ pub fn error(id: Option<&RequestId>, reason: Reason, message: &str) -> Vec<u8> {
 /// The same with more members in `data`.
 pub fn error_with(id: Option<&RequestId>, reason: Reason, message: &str, mut data: Value) -> Vec<u8> {
     let code = reason.code();
+    if matches!(reason, Reason::AuthenticationRequired | Reason::AuthenticationFailed) {
+        // The runtime's own answers, which have no data.
+        return answer(id, "error", &json!({ "code": code.number, "message": message }));
+    }
     if let Some(data) = data.as_object_mut() {
         data.insert("reason".into(), reason.text().into());
         data.insert("retryable".into(), code.retryable.into());
@@ -38,6 +42,27 @@ pub fn absent(id: &RequestId, row: &Method, name: &str, session: &str) -> Vec<u8
         }
     };
     member_answer(id, &member)
+}
+
+/// Methods whose reader is older than the schema: it words a missing session id in its own way.
+const OLDER: &[&str] = &[
+    "session.resume",
+    "session.destroy",
+    "session.detach",
+    "session.delete",
+    "session.getMetadata",
+    "session.getMessages",
+];
+
+/// What the runtime answers to a call that names no session although it has to (measured on 1.0.102).
+pub fn missing(id: &RequestId, name: &str) -> Vec<u8> {
+    let quoted = inside_quotes(name);
+    let why = match name {
+        _ if OLDER.contains(&name) => "Missing sessionId parameter".to_owned(),
+        _ if name.starts_with("sessions.") => "Invalid sessionId: undefined".to_owned(),
+        _ => format!("Missing sessionId in {quoted} request"),
+    };
+    member_answer(id, &format!(r#""error":{{"code":-32603,"message":"Request {quoted} failed with message: {why}"}}"#))
 }
 
 /// An error towards a backend for a request of its that no client will answer.
@@ -160,6 +185,20 @@ mod tests {
             let value: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(value["id"], "a\"b");
         }
+    }
+
+    #[test]
+    fn a_missing_session_is_told_as_the_runtime_tells_it() {
+        let send = String::from_utf8(missing(&RequestId::Number(1), "session.send")).unwrap();
+        let told = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"Request session.send failed with message: Missing sessionId in session.send request"}}"#;
+        assert_eq!(send, told);
+        assert!(String::from_utf8(missing(&RequestId::Number(1), "session.delete")).unwrap().contains("Missing sessionId parameter"));
+    }
+
+    #[test]
+    fn authentication_is_refused_as_the_runtime_does() {
+        let body = error(Some(&RequestId::Number(4)), Reason::AuthenticationFailed, "AUTHENTICATION_FAILED");
+        assert_eq!(body, br#"{"jsonrpc":"2.0","id":4,"error":{"code":-32002,"message":"AUTHENTICATION_FAILED"}}"#);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     workspace::Output,
 };
 use crate::{
-    mux::{Gather, LinkId, session_id_of},
+    mux::{Gather, LinkId, Pick, session_id_of},
     pool::Member,
     session::{Attachment, Claim, is_session_id},
     telemetry::Rule,
@@ -287,15 +287,17 @@ impl Client {
     /// deletions, which have to reach the home of what is live. Local disks are all asked.
     pub(super) fn gather(&mut self, call: &Call<'_>, out: &mut Output) {
         let (Some(id), Some(merge)) = (call.id, call.row.merge) else { return };
-        if let Some(body) = self.without_foreign(call) {
+        let pick = if self.is_apart() { Pick::read(&call.row.name, call.body()) } else { None };
+        let gather = Gather::new(id.clone(), merge, 0).picking(pick);
+        if let Some((body, asked)) = self.without_foreign(call) {
             let Ok(scan) = Scan::read(&body) else { return };
             let frame = Frame::of_body(&body);
-            return self.gather_own(&Call { frame: &frame, scan: &scan, ..*call }, id, merge, out);
+            return self.gather_into(gather.about(asked), &Call { frame: &frame, scan: &scan, ..*call }, merge, out);
         }
-        self.gather_own(call, id, merge, out);
+        self.gather_into(gather, call, merge, out);
     }
 
-    fn gather_own(&mut self, call: &Call<'_>, id: &RequestId, merge: Merge, out: &mut Output) {
+    fn gather_into(&mut self, mut gather: Gather, call: &Call<'_>, merge: Merge, out: &mut Output) {
         let mut parts = if self.shared.router.is_local() {
             self.parts_for_everyone(call, merge)
         } else if merge == Merge::Freed {
@@ -320,7 +322,8 @@ impl Client {
         if place == self.gathers.len() {
             self.gathers.push(None);
         }
-        let mut gather = Gather::new(id.clone(), merge, parts.len());
+        gather.expect(parts.len());
+        let id = gather.id().clone();
         let mut sent = Vec::new();
         for (member, body) in parts {
             match self.link_to(&member).filter(|_| member.verdict() != crate::pool::Verdict::Down) {
@@ -330,7 +333,7 @@ impl Client {
         }
         self.gathers[place] = Some(gather);
         let open = Open { link: NO_LINK, method: call.method, started: self.now, purpose: Purpose::Gather(place) };
-        self.requests.open(id.clone(), open);
+        self.requests.open(id, open);
         for (link, body) in sent {
             let own = self.own.open(Own { link, purpose: OwnPurpose::Gather(place) });
             let Some(body) = with_own_id(&body, &own) else { continue };
@@ -342,8 +345,8 @@ impl Client {
     /// What a backend is asked in the place of a look-up over several.
     fn asked(&self, call: &Call<'_>, merge: Merge) -> Vec<u8> {
         match merge {
-            // The newest of all is found in the merged list.
-            Merge::Last => br#"{"jsonrpc":"2.0","id":0,"method":"session.list","params":{}}"#.to_vec(),
+            // The newest of all is found in the merged list; behind a wall every look-up is.
+            _ if matches!(merge, Merge::Last) || merge == Merge::Found && self.is_apart() => br#"{"jsonrpc":"2.0","id":0,"method":"session.list","params":{}}"#.to_vec(),
             _ => call.body().to_vec(),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::{calls::Call, client::Client, sessions::Slot, workspace::Output};
 use crate::{
-    session::is_session_id,
+    mux::Asked,
     telemetry::{self, Outcome, Rule},
     tenancy::{Access, Denied, Held, Hold, Over, Posture, ids::IdPlaces, ids::ids_at},
     wire::{
@@ -140,7 +140,12 @@ impl Client {
         if named || !self.is_apart() || !IdPlaces::of(call.method).needs_session {
             return false;
         }
-        self.refuse(call, Reason::InvalidParams, "Missing sessionId", out);
+        self.count_method_as(call, telemetry::Reason::InvalidParams);
+        if let Some(id) = call.id {
+            let name = call.scan.method_name(call.body()).unwrap_or_default();
+            let body = reply::missing(id, &name);
+            self.tell(&body, out);
+        }
         true
     }
 
@@ -170,26 +175,26 @@ impl Client {
         self.count_method_as(call, telemetry::Reason::named(reason.text()));
     }
 
-    /// The body of a gathered call without the ids that this client may not see: for it they do not exist. `None`: there
-    /// are none such. Whoever deletes needs to be the owner.
-    pub(super) fn without_foreign(&mut self, call: &Call<'_>) -> Option<Vec<u8>> {
+    /// The body of a gathered call without the ids that this client may not see, and all that were asked about: for it
+    /// those do not exist. `None`: it names no list of ids. Whoever deletes needs to be the owner.
+    pub(super) fn without_foreign(&mut self, call: &Call<'_>) -> Option<(Vec<u8>, Vec<Asked>)> {
         if !self.is_apart() {
             return None;
         }
         let deletes = call.row.merge == Some(crate::wire::methods::Merge::Freed);
-        let mut body = None;
         for place in [Place::SessionIds, Place::Sessions] {
             let Value::Array(span) = call.scan.value(place) else { continue };
-            let Some(items) = span.of(call.body()).and_then(read_items) else { continue };
-            let may = |id: &str| if deletes { self.may_end(id) } else { self.may_see(id) };
-            let (kept, gone): (Vec<_>, Vec<_>) = items.into_iter().partition(|(id, _)| id.as_deref().is_some_and(may));
-            let Some((foreign, _)) = gone.first() else { continue };
-            self.count_refusal_of(Some((call, foreign.as_deref())), Rule::Session);
-            let kept: Vec<&str> = kept.iter().map(|(_, raw)| raw.get()).collect();
-            body = Some(replace(call.body(), span, format!("[{}]", kept.join(",")).as_bytes()));
-            break;
+            let Some(mut asked) = span.of(call.body()).and_then(read_asked) else { continue };
+            for one in &mut asked {
+                one.hidden = if deletes { !self.may_end(&one.id) } else { !self.may_see(&one.id) };
+            }
+            if let Some(foreign) = asked.iter().find(|one| one.hidden) {
+                self.count_refusal_of(Some((call, Some(&foreign.id))), Rule::Session);
+            }
+            let kept: Vec<&str> = asked.iter().filter(|one| !one.hidden).map(|one| &*one.raw).collect();
+            return Some((replace(call.body(), span, format!("[{}]", kept.join(",")).as_bytes()), asked));
         }
-        body
+        None
     }
 
     /// Takes a place for a live session out of the tenant's quota. `Ok(None)`: nobody counts.
@@ -218,19 +223,20 @@ impl Client {
     }
 }
 
-/// Ids, or records with an id each, as they stand in an array; an id that cannot be read is `None`.
-fn read_items(raw: &[u8]) -> Option<Vec<(Option<String>, Box<serde_json::value::RawValue>)>> {
+/// Ids, or records with an id each, as they stand in an array. What is neither is nobody's: its id is empty.
+fn read_asked(raw: &[u8]) -> Option<Vec<Asked>> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Record {
         session_id: String,
     }
-    let items: Vec<Box<serde_json::value::RawValue>> = serde_json::from_slice(raw).ok()?;
-    let read = |item: &serde_json::value::RawValue| {
-        let text = serde_json::from_str::<String>(item.get());
-        text.or_else(|_| serde_json::from_str::<Record>(item.get()).map(|record| record.session_id)).ok()
+    let items: Vec<&serde_json::value::RawValue> = serde_json::from_slice(raw).ok()?;
+    let read = |item: &str| {
+        let text = serde_json::from_str::<String>(item);
+        text.or_else(|_| serde_json::from_str::<Record>(item).map(|record| record.session_id)).unwrap_or_default()
     };
-    Some(items.into_iter().map(|item| (read(&item).filter(|id| is_session_id(id)), item)).collect())
+    let asked = items.into_iter().map(|item| Asked { id: read(item.get()), raw: item.get().into(), hidden: true });
+    Some(asked.collect())
 }
 
 #[cfg(test)]
@@ -239,9 +245,9 @@ mod tests {
 
     #[test]
     fn items_that_say_no_id_are_nobody_s() {
-        let items = read_items(br#"["a",{"sessionId":"b","x":1},5,{"sessionid":"c"},"../d",["e"]]"#).unwrap();
-        let ids: Vec<_> = items.iter().map(|(id, _)| id.as_deref()).collect();
+        let asked = read_asked(br#"["a",{"sessionId":"b","x":1},5,{"sessionid":"c"},["e"]]"#).unwrap();
+        let ids: Vec<_> = asked.iter().map(|one| one.id.as_str()).collect();
         // An array that a derived reader takes for a record is a record to us too, so that nobody reads more than we do.
-        assert_eq!(ids, [Some("a"), Some("b"), None, None, None, Some("e")]);
+        assert_eq!(ids, ["a", "b", "", "", "e"]);
     }
 }
