@@ -153,7 +153,8 @@ impl Gather {
     fn merged(&self, results: &[&str], may_see: &dyn Fn(&str) -> bool) -> String {
         if self.merge == Merge::Entries {
             let entries = entries(results, may_see);
-            let found = |id: &str| entries.iter().find(|raw| of(raw).as_deref() == Some(id)).map(|raw| (*raw).to_owned());
+            let found =
+                |id: &str| entries.iter().find(|raw| of(raw).as_deref() == Some(id)).map(|raw| (*raw).to_owned());
             let ordered = asked::in_order(&self.asked, self.merge, found);
             return format!("[{}]", if self.asked.is_empty() { entries.join(",") } else { ordered.join(",") });
         }
@@ -180,7 +181,9 @@ impl Gather {
             Merge::Ids => format!(r#""sessionIds":[{}]"#, union(parts.iter().map(|part| &part.session_ids)).join(",")),
             Merge::InUse => format!(r#""inUse":[{}]"#, union(parts.iter().map(|part| &part.in_use)).join(",")),
             Merge::Sizes => format!(r#""sizes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.sizes)))),
-            Merge::Freed => format!(r#""freedBytes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.freed_bytes)))),
+            Merge::Freed => {
+                format!(r#""freedBytes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.freed_bytes))))
+            }
             Merge::Entries => String::new(),
         };
         let flag = if self.missing == 0 { "" } else { r#""incomplete":true"# };

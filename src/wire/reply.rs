@@ -192,7 +192,11 @@ mod tests {
         let send = String::from_utf8(missing(&RequestId::Number(1), "session.send")).unwrap();
         let told = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32603,"message":"Request session.send failed with message: Missing sessionId in session.send request"}}"#;
         assert_eq!(send, told);
-        assert!(String::from_utf8(missing(&RequestId::Number(1), "session.delete")).unwrap().contains("Missing sessionId parameter"));
+        assert!(
+            String::from_utf8(missing(&RequestId::Number(1), "session.delete"))
+                .unwrap()
+                .contains("Missing sessionId parameter")
+        );
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl Client {
         if open.is_some_and(|open| self.is_apart() && !Methods::get().row(open.method).result_ids.is_empty()) {
             return true;
         }
-        id.own_number().is_some() || matches!(open.map(|open| &open.purpose), Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
+        id.own_number().is_some()
+            || matches!(open.map(|open| &open.purpose), Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
     }
 
     /// Sends a frame on as it came. While another backend's large frame is on its way to the client, this link is not read

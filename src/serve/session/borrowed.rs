@@ -9,7 +9,8 @@ use super::{
 impl Client {
     /// Lets go of sessions that are not shared with this client any more. Looked at about once a second.
     pub(super) fn review_shares(&mut self, out: &mut Output) {
-        let Some(version) = self.shared.wall.as_ref().filter(|_| self.is_apart()).map(|wall| wall.shares().version()) else {
+        let Some(version) = self.shared.wall.as_ref().filter(|_| self.is_apart()).map(|wall| wall.shares().version())
+        else {
             return;
         };
         if std::mem::replace(&mut self.shares_seen, version) == version {

@@ -203,7 +203,8 @@ mod tests {
     #[test]
     fn what_backends_say_of_an_id() {
         let says = |body: &str, ok| says_it_exists(body.as_bytes(), ok, "s-1");
-        let answers = |result: &str| says(&format!(r#"{{"jsonrpc":"2.0","id":"pilotfish-1","result":{result}}}"#), true);
+        let answers =
+            |result: &str| says(&format!(r#"{{"jsonrpc":"2.0","id":"pilotfish-1","result":{result}}}"#), true);
         assert!(!answers("{}"));
         assert!(!answers(r#"[{"sessionId":"s-1","status":"notFound"}]"#));
         assert!(!answers("[]"));

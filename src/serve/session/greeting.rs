@@ -113,7 +113,8 @@ impl Client {
             return true; // That is `admit`'s to say.
         }
         let Some(wanted) = &self.shared.settings.token else { return true };
-        token.is_some_and(|token| verify_slices_are_equal(wanted.expose().as_bytes(), token.expose().as_bytes()).is_ok())
+        token
+            .is_some_and(|token| verify_slices_are_equal(wanted.expose().as_bytes(), token.expose().as_bytes()).is_ok())
     }
 
     /// The link's socket is open: greets it with the client's own `connect`, or with one of ours.

@@ -8,7 +8,7 @@ use std::{
 use super::{calls::Call, client::Client, settings::Shared, workspace::Output};
 use crate::{
     model::{Identity, Secret},
-    telemetry::{ClientEnd, Rule, TenantMetrics, audit},
+    telemetry::{Rule, TenantMetrics, audit},
     tenancy::{Held, Hold, Over, Tenant, Wall},
     wire::{Reason, RequestId, reply},
 };

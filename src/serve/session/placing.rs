@@ -114,7 +114,12 @@ impl Client {
             }
             Some(session) => self.attach(call, &session, false, out),
             None if self.is_apart() && &*kind != "create" => {
-                self.refuse(call, Reason::ParamDenied, "params.kind: only sessions that are named can be opened here", out);
+                self.refuse(
+                    call,
+                    Reason::ParamDenied,
+                    "params.kind: only sessions that are named can be opened here",
+                    out,
+                );
             }
             None => {
                 let key = self.new_session_id();
@@ -346,7 +351,9 @@ impl Client {
     fn asked(&self, call: &Call<'_>, merge: Merge) -> Vec<u8> {
         match merge {
             // The newest of all is found in the merged list; behind a wall every look-up is.
-            _ if matches!(merge, Merge::Last) || merge == Merge::Found && self.is_apart() => br#"{"jsonrpc":"2.0","id":0,"method":"session.list","params":{}}"#.to_vec(),
+            _ if matches!(merge, Merge::Last) || merge == Merge::Found && self.is_apart() => {
+                br#"{"jsonrpc":"2.0","id":0,"method":"session.list","params":{}}"#.to_vec()
+            }
             _ => call.body().to_vec(),
         }
     }

@@ -118,7 +118,14 @@ impl Client {
     }
 
     /// Whether a backend's request is for this client. `false`: the backend was told so.
-    pub(super) fn sees_request(&mut self, link: LinkId, frame: &Frame<'_>, id: Span, method: Span, out: &mut Output) -> bool {
+    pub(super) fn sees_request(
+        &mut self,
+        link: LinkId,
+        frame: &Frame<'_>,
+        id: Span,
+        method: Span,
+        out: &mut Output,
+    ) -> bool {
         let body = frame.body();
         let name = method.of(body).and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
         let told = serde_json::from_slice::<Envelope<'_>>(body).ok().and_then(|envelope| envelope.params);
@@ -159,7 +166,8 @@ impl Client {
         }
         let Ok(Answer { result }) = serde_json::from_slice::<Answer<'_>>(body) else { return false };
         let Some(found) = result else { return true };
-        let nested = [&found.session, &found.metadata].into_iter().flatten().filter_map(|named| named.session_id.as_deref());
+        let nested =
+            [&found.session, &found.metadata].into_iter().flatten().filter_map(|named| named.session_id.as_deref());
         found.session_id.as_deref().into_iter().chain(nested).all(|id| self.may_see(id))
     }
 }

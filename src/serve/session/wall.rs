@@ -64,7 +64,8 @@ impl Client {
         if call.row.route == Route::Gather {
             return true; // Foreign ids are taken out of its arrays, see `without_foreign`.
         }
-        let unrouted = matches!(call.row.route, Route::Anywhere | Route::Shutdown | Route::Setup | Route::ProviderReply);
+        let unrouted =
+            matches!(call.row.route, Route::Anywhere | Route::Shutdown | Route::Setup | Route::ProviderReply);
         let wanted = if unrouted || call.method == Methods::UNKNOWN { &places.all } else { &places.others };
         for at in wanted {
             // Where a session is made, the id at this place is the new one's; `create` and `open_session` judge it.
@@ -204,7 +205,8 @@ impl Client {
 
     /// Begins the turn of a prompt, within the tenant's quota. A session that is in a turn already only queues.
     pub(super) fn begin_turn(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) -> bool {
-        let Some(live) = self.sessions.get(slot).and_then(|entry| Some(entry.attachment.as_ref()?.live().clone())) else {
+        let Some(live) = self.sessions.get(slot).and_then(|entry| Some(entry.attachment.as_ref()?.live().clone()))
+        else {
             return true;
         };
         match self.hold(Held::Turn) {

@@ -1,10 +1,6 @@
 //! Writing: what was gathered in a round goes out, once to each socket; what a socket did not take is tried again.
 
-use std::{
-    io,
-    pin::Pin,
-    task::Context,
-};
+use std::{io, pin::Pin, task::Context};
 
 use tokio::io::AsyncWrite;
 
@@ -48,7 +44,7 @@ impl Client {
     }
 
     /// Tries again to write what sockets did not take; that also asks to be woken when they do.
-    fn write_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), ClientEnd> {
+    pub(super) fn write_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), ClientEnd> {
         if !self.outbox.is_empty() {
             let written = self.outbox.write(&mut self.socket, cx, std::iter::empty());
             written.map_err(|error| reset_or_failed(&error))?;

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntGauge};
 
-use super::{family::ByLabel, families::Families, label::Rule};
+use super::{families::Families, family::ByLabel, label::Rule};
 
 /// What is counted for one tenant; its gauges are set at scrape time.
 #[derive(Debug)]

@@ -30,7 +30,8 @@ async fn failures_are_answered_as_the_runtime_does_and_the_third_ends_it() {
     );
     for id in 2..5 {
         raw.send(&say(id, "connect", r#"{"token":"wrong"}"#)).await;
-        let wanted = format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"AUTHENTICATION_FAILED"}}}}"#);
+        let wanted =
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32002,"message":"AUTHENTICATION_FAILED"}}}}"#);
         assert_eq!(raw.body().await.expect("an answer"), wanted.as_bytes());
     }
     assert_eq!(raw.body().await, None, "after three tries it is over");
@@ -148,8 +149,12 @@ async fn wrong_tokens_of_one_address_do_not_delay_another() {
 /// Hashes as an operator makes them with `sha256sum`.
 mod sha2_hex {
     pub fn digest(text: &str) -> String {
-        use std::{io::Write, process::{Command, Stdio}};
-        let mut sum = Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("coreutils");
+        use std::{
+            io::Write,
+            process::{Command, Stdio},
+        };
+        let mut sum =
+            Command::new("sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("coreutils");
         sum.stdin.take().expect("piped").write_all(text.as_bytes()).expect("taken");
         let output = sum.wait_with_output().expect("ended").stdout;
         String::from_utf8(output).expect("hex")[..64].to_owned()

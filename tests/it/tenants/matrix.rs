@@ -55,7 +55,9 @@ impl Form {
         match self {
             Self::Plain => format!(r#""{key}":{plain}"#),
             Self::PrefixOf => format!(r#""{key}":{}"#, wrap(json!(id[..id.len() - 3]).to_string())),
-            Self::EscapedValue => format!(r#""{key}":{}"#, wrap(format!(r#""\u{:04x}{}""#, id.as_bytes()[0], &id[1..]))),
+            Self::EscapedValue => {
+                format!(r#""{key}":{}"#, wrap(format!(r#""\u{:04x}{}""#, id.as_bytes()[0], &id[1..])))
+            }
             Self::EscapedKey => format!(r#""{escaped}":{plain}"#),
             Self::OtherCase => format!(r#""{key}":{}"#, wrap(json!(id.to_uppercase()).to_string())),
             Self::OtherKey => format!(r#""{}{}":{plain}"#, key[..1].to_uppercase(), &key[1..]),
@@ -245,8 +247,11 @@ async fn lists_maps_and_look_ups_show_only_one_s_own() {
             ("sessions.list", list.clone()),
             ("sessions.listNonEmptySessionIds", json!({"sessionIds": [foreign, own]})),
             ("sessions.getSizes", json!({"sizes": {foreign.clone(): 1, own.clone(): 2}})),
-            ("sessions.getClientMetadata", json!([{"sessionId": foreign, "status": "ok", "metadata": {"x": CANARY}},
-                {"sessionId": own, "status": "ok", "metadata": {}}])),
+            (
+                "sessions.getClientMetadata",
+                json!([{"sessionId": foreign, "status": "ok", "metadata": {"x": CANARY}},
+                {"sessionId": own, "status": "ok", "metadata": {}}]),
+            ),
             ("sessions.checkInUse", json!({"inUse": [foreign, own]})),
             ("sessions.enrichMetadata", list.clone()),
             ("sessions.bulkDelete", json!({"freedBytes": {foreign.clone(): 7, own.clone(): 8}})),
@@ -271,7 +276,8 @@ async fn lists_maps_and_look_ups_show_only_one_s_own() {
         }
         // What is bob's is there, and a look-up finds the newest of his.
         let mine = bob.call("session.list", json!({})).await.expect("a list");
-        let seen: Vec<&Value> = mine["sessions"].as_array().expect("entries").iter().map(|one| &one["sessionId"]).collect();
+        let seen: Vec<&Value> =
+            mine["sessions"].as_array().expect("entries").iter().map(|one| &one["sessionId"]).collect();
         assert_eq!(seen, [&json!(own)], "{ids:?}");
         assert_eq!(bob.call("session.getLastId", json!({})).await.expect("one"), json!({"sessionId": own}));
         let task = bob.call("sessions.findByTaskId", json!({"taskId": "task"})).await.expect("one");
@@ -285,11 +291,15 @@ async fn arrays_with_foreign_ids_are_answered_as_with_absent_ones() {
     let (rig, foreign, own) = ground(Ids::Prefix).await;
     let bob = login(&rig, BOB).await;
     create(&bob, &own).await;
-    rig.cli[0].on("sessions.getClientMetadata", crate::fake_cli::Act::Answer(
-        json!([{"sessionId": own, "status": "ok", "metadata": {}}]).to_string(),
-    ));
+    rig.cli[0].on(
+        "sessions.getClientMetadata",
+        crate::fake_cli::Act::Answer(json!([{"sessionId": own, "status": "ok", "metadata": {}}]).to_string()),
+    );
     let answer = bob.call("sessions.getClientMetadata", json!({"sessionIds": [foreign, own]})).await.expect("a list");
-    assert_eq!(answer, json!([{"sessionId": foreign, "status": "notFound"}, {"sessionId": own, "status": "ok", "metadata": {}}]));
+    assert_eq!(
+        answer,
+        json!([{"sessionId": foreign, "status": "notFound"}, {"sessionId": own, "status": "ok", "metadata": {}}])
+    );
     rig.cli[0].on("sessions.bulkDelete", crate::fake_cli::Act::Answer(json!({"freedBytes": {}}).to_string()));
     let answer = bob.call("sessions.bulkDelete", json!({"sessionIds": [foreign]})).await.expect("a map");
     assert_eq!(answer, json!({"freedBytes": {foreign.clone(): 0}}));

@@ -18,14 +18,21 @@ async fn notifications_reach_only_clients_of_the_owner() {
         create(&bob, &his).await;
         second.call("ping", json!({})).await.expect("a link");
         let cli = &rig.cli[0];
-        let of = |session: &str| json!({"sessionId": session, "type": "session.updated", "metadata": {"summary": CANARY}});
+        let of =
+            |session: &str| json!({"sessionId": session, "type": "session.updated", "metadata": {"summary": CANARY}});
         cli.notify("session.lifecycle", &of(&hers).to_string());
-        cli.notify("session.event", &json!({"sessionId": hers, "event": {"type": "x", "data": {"t": CANARY}}}).to_string());
+        cli.notify(
+            "session.event",
+            &json!({"sessionId": hers, "event": {"type": "x", "data": {"t": CANARY}}}).to_string(),
+        );
         cli.notify("session.event", &json!({"event": {"type": "x", "data": CANARY}, "sessionId": hers}).to_string());
         cli.notify("gitHubTelemetry.event", &json!({"sessionId": hers, "event": {"kind": CANARY}}).to_string());
         cli.notify("gitHubTelemetry.event", &json!({"event": {"session_id": hers, "kind": CANARY}}).to_string());
         cli.notify("gitHubTelemetry.event", &json!({"event": {"kind": CANARY}}).to_string());
-        cli.notify("gitHubTelemetry.event", &json!({"sessionId": his, "event": {"session_id": hers, "x": CANARY}}).to_string());
+        cli.notify(
+            "gitHubTelemetry.event",
+            &json!({"sessionId": his, "event": {"session_id": hers, "x": CANARY}}).to_string(),
+        );
         cli.notify("nobody.knows", &json!({"sessionId": hers, "text": CANARY}).to_string());
         cli.notify("nobody.knows", &json!({"text": CANARY}).to_string());
         cli.notify("nobody.knows", &json!([CANARY]).to_string());
@@ -36,7 +43,11 @@ async fn notifications_reach_only_clients_of_the_owner() {
         let told = format!("{:?}", bob.told());
         assert!(!told.contains(CANARY) && !told.contains(hers.as_str()), "{ids:?}: {told}");
         for client in [&alice, &second] {
-            client.take("her lifecycle", |told| told["params"]["type"] == "session.updated" && told["params"]["metadata"]["summary"] == CANARY).await;
+            client
+                .take("her lifecycle", |told| {
+                    told["params"]["type"] == "session.updated" && told["params"]["metadata"]["summary"] == CANARY
+                })
+                .await;
             assert!(!format!("{:?}", client.told()).contains(his.as_str()));
         }
         turn(&bob, &his).await;
