@@ -6,3 +6,19 @@
 //! - `policy`: which methods a tenant may call; `guard`: which params.
 //! - `quota`: how much and how often.
 //! - `wall`: all of it for one pool.
+
+mod guard;
+mod naming;
+mod owners;
+mod policy;
+mod quota;
+mod shares;
+mod wall;
+
+pub use guard::{Denied, GuardSettings, Guards};
+pub use naming::{MAX_ID, NamingError, NamingRule, Said};
+pub use owners::{Owner, OwnerRef, Owners, Recorded};
+pub use policy::{MethodPolicy, Overrides, Posture};
+pub use quota::{Held, Hold, Limits, Over, Quota};
+pub use shares::{Grantee, NotAGrantee, Shares};
+pub use wall::{Access, Creation, FreeIds, NotShared, ShareProblem, Tenant, TenantSettings, Wall, WallSettings};
