@@ -102,6 +102,16 @@ impl Gather {
         self
     }
 
+    /// Whether the sessions are deleted by it.
+    pub fn is_deletion(&self) -> bool {
+        self.merge == Merge::Freed
+    }
+
+    /// The sessions that the backends are asked about.
+    pub fn asked(&self) -> impl Iterator<Item = &str> {
+        self.asked.iter().filter(|one| !one.hidden).map(|one| one.id.as_str())
+    }
+
     /// So many backends are asked.
     pub fn expect(&mut self, waiting: usize) {
         self.waiting = waiting;

@@ -98,9 +98,7 @@ pub fn ids_at(scan: &Scan, body: &[u8], (place, form): (Place, Form)) -> Result<
             let text = scan.text(body, place).ok_or(wrong)?;
             Ok(if text.is_empty() { Vec::new() } else { vec![text.into_owned()] })
         }
-        (Value::Array(span), Form::Many) => {
-            span.of(body).and_then(|raw| serde_json::from_slice(raw).ok()).ok_or(wrong)
-        }
+        (Value::Array(span), Form::Many) => span.of(body).and_then(|raw| serde_json::from_slice(raw).ok()).ok_or(wrong),
         (Value::Array(span), Form::Records) => {
             let records: Vec<Record> = span.of(body).and_then(|raw| serde_json::from_slice(raw).ok()).ok_or(wrong)?;
             Ok(records.into_iter().map(|record| record.session_id).collect())
@@ -149,7 +147,10 @@ mod tests {
         assert_eq!(read(r#"{"sessionId":"\u0061b"}"#, (Place::SessionId, Form::One)), Ok(vec!["ab".into()]));
         assert_eq!(read(r#"{"sessionId":""}"#, (Place::SessionId, Form::One)), Ok(vec![]));
         assert_eq!(read(r#"{"sessionId":5}"#, (Place::SessionId, Form::One)), Err(NoIds(Place::SessionId)));
-        assert_eq!(read(r#"{"sessionIds":["a","\u0062"]}"#, (Place::SessionIds, Form::Many)), Ok(vec!["a".into(), "b".into()]));
+        assert_eq!(
+            read(r#"{"sessionIds":["a","\u0062"]}"#, (Place::SessionIds, Form::Many)),
+            Ok(vec!["a".into(), "b".into()])
+        );
         assert!(read(r#"{"sessionIds":["a",5]}"#, (Place::SessionIds, Form::Many)).is_err());
         assert!(read(r#"{"sessionIds":"a"}"#, (Place::SessionIds, Form::Many)).is_err());
         let records = r#"{"sessions":[{"sessionId":"a","x":1},{"session\u0049d":"b"}]}"#;

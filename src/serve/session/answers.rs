@@ -73,7 +73,10 @@ impl Client {
             return true;
         }
         id.own_number().is_some()
-            || matches!(open.map(|open| &open.purpose), Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
+            || matches!(
+                open.map(|open| &open.purpose),
+                Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_) | Purpose::Delete(..))
+            )
     }
 
     /// Sends a frame on as it came. While another backend's large frame is on its way to the client, this link is not read
@@ -183,8 +186,10 @@ impl Client {
             Purpose::Send(slot) => self.sent(slot, ok),
             Purpose::Attach { slot, known } => self.attach_answered(slot, known, ok),
             Purpose::Detach(slot) if ok => self.let_session_go(slot),
-            Purpose::End(slot) if ok && memchr::memmem::find(body, b"\"success\":false").is_none() => {
-                self.end_session(slot);
+            Purpose::End(slot) if ok && was_done(body) => self.end_session(slot),
+            Purpose::Delete(slot, session) if ok && was_done(body) => {
+                slot.into_iter().for_each(|slot| self.end_session(slot));
+                self.forget_owner(&session);
             }
             Purpose::Learn if ok => self.learnt(body, link),
             _ => {}
@@ -357,6 +362,11 @@ impl Client {
         let took = self.now.saturating_duration_since(open.started);
         self.shared.pool.method(Some(usize::from(open.method.0))).answered(outcome, took);
     }
+}
+
+/// The runtime's word for "there was nothing to end" is a result too.
+fn was_done(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"success\":false").is_none()
 }
 
 /// Whether an answer says that the session is not on that backend's disk. Tried on the runtime 1.0.102: resume and

@@ -39,6 +39,9 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Ends a session and takes it off the disk.
+const DELETE: &str = "session.delete";
+
 impl Client {
     /// One whole frame of the client.
     pub(super) fn client_frame(&mut self, frame: &Frame<'_>, out: &mut Output) {
@@ -179,6 +182,10 @@ impl Client {
 
     fn purpose(&self, call: &Call<'_>, slot: Option<Slot>) -> Purpose {
         match (call.row.route, slot) {
+            (Route::End, _) if call.row.name == DELETE && self.guest.is_some() => {
+                let session = call.scan.text(call.body(), Place::SessionId).unwrap_or_default();
+                Purpose::Delete(slot, session.into())
+            }
             (Route::Fork, _) => Purpose::Learn,
             (Route::Send, Some(slot)) => Purpose::Send(slot),
             (Route::Detach, Some(slot)) => Purpose::Detach(slot),

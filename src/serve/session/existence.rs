@@ -163,6 +163,13 @@ impl Client {
         self.behind_wall().is_none_or(|(wall, guest)| wall.claim_free(&guest.who, session))
     }
 
+    /// A session was deleted: its id is nobody's again.
+    pub(super) fn forget_owner(&self, session: &str) {
+        if let Some(wall) = &self.shared.wall {
+            wall.forget(session);
+        }
+    }
+
     /// Makes a session whose id is this client's to take.
     pub(super) fn make(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
         if self.is_apart() && self.sessions.find(session).is_none() {

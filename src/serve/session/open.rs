@@ -41,6 +41,8 @@ pub enum Purpose {
     Detach(Slot),
     /// The session ended for everybody.
     End(Slot),
+    /// The session is deleted, and its id is free again.
+    Delete(Option<Slot>, Box<str>),
     /// The answer names a session that was made or found on that link.
     Learn,
     /// The session may be on another backend's disk.

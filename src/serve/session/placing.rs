@@ -292,6 +292,9 @@ impl Client {
     /// deletions, which have to reach the home of what is live. Local disks are all asked.
     pub(super) fn gather(&mut self, call: &Call<'_>, out: &mut Output) {
         let (Some(id), Some(merge)) = (call.id, call.row.merge) else { return };
+        if self.lacks_its_list(call, out) {
+            return;
+        }
         let pick = if self.is_apart() { Pick::read(&call.row.name, call.body()) } else { None };
         let gather = Gather::new(id.clone(), merge, 0).picking(pick);
         if let Some((body, asked)) = self.without_foreign(call) {
@@ -392,6 +395,9 @@ impl Client {
         let Some(open) = self.requests.take(gather.id()) else { return };
         match gather.finish(&|session| self.may_see(session)) {
             Some(body) => {
+                if gather.is_deletion() {
+                    gather.asked().for_each(|session| self.forget_owner(session));
+                }
                 self.count_answer(&open, true);
                 self.tell(&body, out);
             }

@@ -90,7 +90,7 @@ impl Client {
 
     fn passes_guards(&mut self, call: &Call<'_>, name: &str, out: &mut Output) -> bool {
         let Some((_, guest)) = self.behind_wall() else { return true };
-        match guest.tenant.guards.check(call.method, name, call.body(), None) {
+        match guest.tenant.guards.check(call.method, name, call.body()) {
             Ok(()) => true,
             Err(denied) => {
                 self.deny_param(call, &denied, out);
@@ -174,6 +174,16 @@ impl Client {
     /// Counts a call that we refused for this reason.
     pub(super) fn count_method(&self, call: &Call<'_>, reason: Reason) {
         self.count_method_as(call, telemetry::Reason::named(reason.text()));
+    }
+
+    /// Whether a call about a list of sessions comes without one, which is answered here. `true`: it was.
+    pub(super) fn lacks_its_list(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
+        let places = &IdPlaces::of(call.method).all;
+        let lacking = places.iter().find(|(place, _)| !matches!(call.scan.value(*place), Value::Array(_)));
+        let Some((place, _)) = lacking.filter(|_| self.is_apart()) else { return false };
+        let message = format!("missing or non-array parameter '{}'", place.path());
+        self.refuse(call, Reason::InvalidParams, &message, out);
+        true
     }
 
     /// The body of a gathered call without the ids that this client may not see, and all that were asked about: for it
