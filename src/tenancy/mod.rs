@@ -6,3 +6,10 @@
 //! - `policy`: which methods a tenant may call; `guard`: which params.
 //! - `quota`: how much and how often.
 //! - `wall`: all of it for one pool.
+
+pub mod login;
+
+pub use login::{
+    JwtAlgorithm, JwtError, JwtKeys, JwtRefusal, JwtSettings, JwtVerifier, Login, LoginRefusal, MAX_TOKEN_BYTES,
+    Patience, TokenDigest, Tokens,
+};
