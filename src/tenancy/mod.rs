@@ -21,7 +21,10 @@ mod shares;
 mod wall;
 
 pub use guard::{Denied, GuardSettings, Guards};
-pub use login::{Login, Patience};
+pub use login::{
+    JwtAlgorithm, JwtError, JwtKeys, JwtRefusal, JwtSettings, JwtVerifier, Login, LoginRefusal, MAX_TOKEN_BYTES,
+    Patience, TokenDigest, Tokens,
+};
 pub use naming::{MAX_ID, NamingError, NamingRule, Said};
 pub use owners::{Owner, OwnerRef, Owners, Recorded};
 pub use policy::{MethodPolicy, Overrides, Posture};
