@@ -6,3 +6,5 @@
 //! - `policy`: which methods a tenant may call; `guard`: which params.
 //! - `quota`: how much and how often.
 //! - `wall`: all of it for one pool.
+
+pub mod guard;
