@@ -56,10 +56,10 @@ fn users(reader: &mut Reader<'_>, place: &Place<'_>, pool: &Pool, tenant: &Tenan
 fn names(reader: &mut Reader<'_>, place: &Place<'_>, pool: &Pool, tenant: &Tenant) {
     let rule = Rule::prefix(&pool.session_id_template());
     let key = format!("{}.name", place.path);
-    if reader.is_sound(&key) {
-        if let Err(why) = rule.check_tenant_name(&tenant.name) {
-            wrong(reader, place, &key, &tenant.name, &why);
-        }
+    if let Err(why) = rule.check_tenant_name(&tenant.name)
+        && reader.is_sound(&key)
+    {
+        wrong(reader, place, &key, &tenant.name, &why);
     }
     for (index, token) in tenant.tokens.iter().enumerate() {
         let key = format!("{}.tokens[{index}]", place.path);
