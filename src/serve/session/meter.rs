@@ -72,7 +72,8 @@ impl Client {
     /// The client is read only while what it sent before has somewhere to go; whoever does not read its answers sends nothing
     /// new either.
     pub(super) fn may_read_client(&self) -> bool {
-        !self.is_backend_full() && self.outbox.len() <= self.shared.settings.high_watermark
+        let waits = self.delayed.is_some() || self.paused_until.is_some();
+        !waits && !self.is_backend_full() && self.outbox.len() <= self.shared.settings.high_watermark
     }
 
     /// A backend does not take what it gets. What does not go out at once has to be copied, and a large frame is large: it

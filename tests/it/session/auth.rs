@@ -16,6 +16,7 @@ const TOKENS: Plan<'static> = Plan {
     pool: "connection_token = { env = \"IT_BACK\" }",
     health: super::rig::OFTEN,
     shutdown: "",
+    more: "",
     backend: |_| "",
     token: Some("back-secret-31"),
     env: &[("IT_FRONT", "front-secret-17"), ("IT_BACK", "back-secret-31")],
