@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use super::read;
-use crate::config::{
-    Algorithm, FreeIds, HashKey, LogFormat, Mode, OnDown, Policy, Posture, ProxyProtocol, SessionIds, Storage, Users,
+use crate::{
+    config::{
+        Algorithm, FreeIds, HashKey, LogFormat, Mode, OnDown, Policy, Posture, ProxyProtocol, SessionIds, Storage,
+        Users,
+    },
+    tenancy::NamingRule,
 };
 
 /// The sketch that the issue gave.
@@ -97,7 +101,7 @@ fn every_default_of_the_wall_is_what_was_agreed() {
         (config.posture(pool), pool.session_ids(), pool.free_ids()),
         (Posture::Tenants, SessionIds::Prefix, FreeIds::Record)
     );
-    assert_eq!(pool.session_id_template().as_str(), "{tenant}--");
+    assert_eq!(pool.naming(), NamingRule::prefix("{tenant}--").unwrap());
     assert!(pool.methods.allow.is_empty() && pool.methods.deny.is_empty() && !pool.guards.stdio_mcp);
     assert!(pool.guards.provider_urls.is_empty() && pool.guards.mcp_urls.is_empty() && pool.guards.commands.is_empty());
     assert_eq!((tenant.users, tenant.pools.as_ref(), tenant.stdio_mcp), (Users::Together, None, false));
