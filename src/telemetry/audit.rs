@@ -28,7 +28,7 @@ pub struct Line<'a> {
     pub session: &'a str,
     /// The rule, e.g. `method` or `param: params.workingDirectory`.
     pub rule: &'a str,
-    /// `refused` or `allowed`.
+    /// `refused`, or `asked` for what the wall had nothing against so far.
     pub outcome: &'static str,
 }
 

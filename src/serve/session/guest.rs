@@ -105,9 +105,10 @@ impl Client {
 
     /// How long this client's `connect` has to wait for what its address did.
     pub(super) fn delay(&self) -> Duration {
-        match &self.shared.login {
-            Some(login) if login.asks() => self.shared.patience.delay(self.caller.address.ip(), self.now),
-            _ => Duration::ZERO,
+        if self.shared.asks() {
+            self.shared.patience.delay(self.caller.address.ip(), self.now)
+        } else {
+            Duration::ZERO
         }
     }
 

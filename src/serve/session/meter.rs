@@ -48,6 +48,10 @@ impl Pressure {
 impl Client {
     pub(super) fn report_meter(&mut self) {
         let meter = std::mem::take(&mut self.meter);
+        if let Some(guest) = self.guest.as_ref().filter(|_| meter.frames_in > 0) {
+            guest.metrics.frames.inc_by(meter.frames_in);
+            guest.metrics.bytes.inc_by(meter.bytes_in);
+        }
         let listener = &self.shared.listener;
         for (counter, count) in [
             (listener.frames.get(Way::In), meter.frames_in),

@@ -5,7 +5,7 @@ use super::{calls::Call, client::Client, sessions::Slot, workspace::Output};
 use crate::{
     mux::Asked,
     telemetry::{self, Outcome, Rule},
-    tenancy::{Access, Denied, Held, Hold, Over, Posture, ids::IdPlaces, ids::ids_at},
+    tenancy::{Access, Denied, Held, Hold, Over, Posture, is_sensitive, ids::IdPlaces, ids::ids_at},
     wire::{
         Methods, Reason, RequestId,
         edit::replace,
@@ -28,11 +28,15 @@ impl Client {
     /// Whether a call may go on to its route. `false`: it was answered.
     #[inline]
     pub(super) fn passes_wall(&mut self, call: &Call<'_>, name: &str, out: &mut Output) -> bool {
-        let Some((wall, guest)) = self.behind_wall() else { return true };
+        let Some((_, guest)) = self.behind_wall() else { return true };
         if !guest.tenant.policy.allows(call.method, name) {
             self.deny_method(call, out);
             return false;
         }
+        if is_sensitive(call.method) {
+            self.audit_sensitive(call);
+        }
+        let Some((wall, guest)) = self.behind_wall() else { return true };
         if wall.posture() != Posture::Tenants {
             return true;
         }
@@ -43,6 +47,11 @@ impl Client {
             return true;
         }
         self.passes_ids(call, places, out) && (!guarded || self.passes_guards(call, name, out))
+    }
+
+    fn audit_sensitive(&self, call: &Call<'_>) {
+        let session = call.scan.text(call.body(), Place::SessionId);
+        self.audit(&call.row.name, session.as_deref(), "sensitive", "asked");
     }
 
     /// Whether a frame that is not whole yet may begin to flow: nothing of it has to be looked at behind its first part.
