@@ -38,7 +38,7 @@ pub(super) use {
     token::token,
     units::{duration, size},
     url::url_prefix,
-    words::{grantee, host_folder, line, session_id, slash_command},
+    words::{grantee, host_folder, line, session_ids, slash_command},
 };
 
 use toml::de::DeValue;

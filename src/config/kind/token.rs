@@ -65,10 +65,7 @@ impl Kind for TokenKind {
         };
         let known = only_known(reader, spot, table, &["env", "file", "sha256", "user"]);
         let user = match table.get_key_value("user") {
-            Some((_, value)) => match name().read(reader, &spot.key("user", value.span()), value.get_ref()) {
-                Some(user) => Some(Some(user)),
-                None => None,
-            },
+            Some((_, value)) => name().read(reader, &spot.key("user", value.span()), value.get_ref()).map(Some),
             None => Some(None),
         };
         let source = self.source(reader, spot, table, known);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{HOUR, ZERO};
+use super::{ZERO, ms};
 use crate::config::{
     kind::{
         KeyFile, WatchedSecret, choice, duration, jwks_file, line, list, one_of, optional, pem_file, watched_secret,
@@ -30,7 +30,7 @@ section! {
         /// The claim that names the user. Without it: nobody is told apart from the others of the tenant.
         pub user_claim: Option<String> = optional(line()), absent("\"sub\"");
         /// How far the issuer's clock may be off.
-        pub leeway: Duration = duration(ZERO, HOUR), text("30s");
+        pub leeway: Duration = duration(ZERO, ms(300_000)), text("30s");
     }
 }
 
