@@ -46,7 +46,7 @@ impl Client {
             // Nearly all calls: one session, which routing looks up in the client's own table.
             return true;
         }
-        self.passes_ids(call, places, out) && (!guarded || self.passes_guards(call, name, out))
+        self.passes_ids(call, places, out) && (!guarded || self.passes_guards(call, out))
     }
 
     fn audit_sensitive(&self, call: &Call<'_>) {
@@ -97,9 +97,9 @@ impl Client {
         true
     }
 
-    fn passes_guards(&mut self, call: &Call<'_>, name: &str, out: &mut Output) -> bool {
+    fn passes_guards(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
         let Some((_, guest)) = self.behind_wall() else { return true };
-        match guest.tenant.guards.check(call.method, name, call.body()) {
+        match guest.tenant.guards.check(call.method, call.body(), None) {
             Ok(()) => true,
             Err(denied) => {
                 self.deny_param(call, &denied, out);
