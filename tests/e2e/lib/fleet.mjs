@@ -103,6 +103,14 @@ export class Fleet {
         return text.split("\n").filter((line) => line.startsWith("pilotfish_backend_up{") && line.endsWith(" 1")).length;
     }
 
+    /** Makes sessions with `create`, which returns their ids, until every CLI (behind its tap) has one of them; returns all ids. */
+    async reachAll(create) {
+        const ids = [];
+        const has = (tap) => tap.requests().some(([method, id]) => method === "session.create" && ids.includes(id));
+        while (!this.taps.every(has)) ids.push(await create(ids.length + 1));
+        return ids;
+    }
+
     /** The first pilotfish. */
     get proxy() {
         return this.proxies[0];
