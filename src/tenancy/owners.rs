@@ -150,3 +150,6 @@ impl Owner {
         OwnerRef { tenant: &self.tenant, user: self.user.as_deref() }
     }
 }
+
+#[cfg(test)]
+mod tests;
