@@ -139,6 +139,9 @@ impl NamingRule {
 
     /// Whether an id that begins so can say that it is the tenant's, or say nothing.
     pub fn may_become(&self, beginning: &str, tenant: &str) -> bool {
+        if beginning.len() > MAX_ID || !beginning.bytes().all(is_id_byte) {
+            return false;
+        }
         let Some(prefix) = &self.prefix else { return true };
         beginning.split_once(&*prefix.delimiter).is_none_or(|(named, _)| named == tenant)
     }

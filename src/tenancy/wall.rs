@@ -315,8 +315,7 @@ impl TenantSettings {
 /// Whether any id that `session` covers can be the tenant's.
 fn may_share(naming: &NamingRule, free_ids: FreeIds, tenant: &str, session: &str) -> bool {
     if let Some(beginning) = session.strip_suffix('*') {
-        let in_ids = beginning.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        return in_ids && naming.may_become(beginning, tenant);
+        return naming.may_become(beginning, tenant);
     }
     match naming.says(session) {
         Said::Named { tenant: named, .. } => named == tenant,

@@ -95,7 +95,7 @@ fn a_free_id_is_its_makers() {
             assert!(wall.claim_free(&a, id) && wall.claim_free(&a, id) && !wall.claim_free(&b, id));
             assert_eq!((wall.access(&a, id), wall.may_create(&a, id)), (Access::Own, Creation::Yes));
             assert_eq!((wall.access(&b, id), wall.may_create(&b, id)), (Access::Foreign, Creation::No));
-            assert_eq!(wall.access(&a, &id.to_uppercase()) == Access::Own, false, "case counts");
+            assert_ne!(wall.access(&a, &id.to_uppercase()), Access::Own, "case counts");
             wall.forget(id);
             assert_eq!(wall.access(&a, id), Access::Free);
             assert!(wall.claim_free(&b, id));
