@@ -83,6 +83,7 @@ pub(super) fn session(listener: &config::Listener, pool: &config::Pool) -> Sessi
         long_timeout: set.timeouts.long,
         allow_shutdown: set.allow_runtime_shutdown,
         passive_health: pool.health.passive,
+        tenant_metrics: false,
         cut_when_down: pool.health.on_down == config::OnDown::Cut,
     }
 }

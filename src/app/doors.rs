@@ -95,6 +95,10 @@ fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
     SessionMode::new(Shared {
         settings: build::session(set, pool),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
+        wall: None,
+        login: None,
+        patience: Default::default(),
+        lobby: Default::default(),
         metrics: app.metrics.clone(),
         listener: app.metrics.listener(&set.name),
         pool: app.metrics.pool(&set.pool),

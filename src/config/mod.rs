@@ -7,7 +7,8 @@
 //! - `problem`: how a mistake is told.
 //! - `sample`: the annotated sample.
 //!
-//! Secrets are read here, from the environment or from files, and never stand in the file or in a problem.
+//! Secrets are read here, from the environment or from files, and never stand in the file or in a problem. What `tenancy`
+//! knows of names and `wire` of methods is asked of them.
 
 mod check;
 mod kind;
@@ -20,12 +21,15 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use kind::{Address, PortRange};
+pub use kind::{
+    Address, KeyFile, PortRange, Template, Token, TokenSource, WatchedSecret, read_key_file, read_secret_file,
+};
 pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
-    Admin, Backend, ConnectionSettings, HashKey, Health, Listener, Log, LogFormat, Mode, OnDown, Policy, Pool,
-    ProtocolRange, ProxyProtocol, RestartBackoff, Runtime, SessionSettings, Shutdown, Storage, Supervise, Timeouts,
+    Admin, Algorithm, Backend, ConnectionSettings, FreeIds, Guards, HashKey, Health, Jwt, Limits, Listener, Log,
+    LogFormat, MethodRules, Mode, OnDown, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, RestartBackoff, Runtime,
+    SessionIds, SessionSettings, Share, Shutdown, Storage, Supervise, Tenant, Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};
@@ -50,10 +54,24 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// By name. Every listener's pool is here.
     pub pools: BTreeMap<String, Pool>,
+    /// Who shares the pools, in the order of the file; no two of one name.
+    pub tenants: Vec<Tenant>,
     /// Tells two texts of the file apart: 16 hexadecimal digits, the same in every process.
     pub fingerprint: String,
     /// What the operator should look at, in the order of the lines.
     pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Who uses the pool.
+    pub fn posture(&self, pool: &Pool) -> Posture {
+        pool.posture(!self.tenants.is_empty())
+    }
+
+    /// The tenants that get into the pool `name`, none where it is open.
+    pub fn tenants_of(&self, name: &str) -> Vec<&Tenant> {
+        self.pools.get(name).map(|pool| schema::admitted(&self.tenants, name, pool)).unwrap_or_default()
+    }
 }
 
 /// More is no config file.
@@ -95,9 +113,9 @@ pub fn parse(text: &str, file_name: &str, env: &dyn Fn(&str) -> Option<String>) 
     if !errors.is_empty() {
         return Err(Problems { errors, warnings });
     }
-    let schema::File { runtime, log, admin, shutdown, listeners, pools } = file;
+    let schema::File { runtime, log, admin, shutdown, listeners, pools, tenants } = file;
     let fingerprint = format!("{:016x}", crate::balance::hash_key(text.as_bytes()));
-    Ok(Config { runtime, log, admin, shutdown, listeners, pools, fingerprint, warnings })
+    Ok(Config { runtime, log, admin, shutdown, listeners, pools, tenants, fingerprint, warnings })
 }
 
 fn read(path: &Path) -> Result<String, String> {

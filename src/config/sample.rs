@@ -19,7 +19,8 @@ const HEAD: &str = "\
 # pilotfish: every setting, with its default. Printed by `pilotfish sample`, checked by `pilotfish check FILE`.
 #
 # A line that starts with `#` and no space shows the default: change it and take the `#` away.
-# A line that starts with `# ` and a key is an example of a setting that is not set by default.
+# A line that starts with `# ` and a key is an example of a setting that is not set by default, and a table of such lines
+# one that is not there by default.
 #
 # Durations: \"500ms\", \"5s\", \"1m30s\", \"2h\", \"1d\". Sizes: \"64KiB\", \"32MiB\", \"1GiB\", or a number of bytes.
 # Secrets never stand here: { env = \"NAME\" } takes one from the environment, { file = \"PATH\" } from a file.
@@ -35,6 +36,32 @@ struct Scene {
     /// Whether every key is shown, or only what is given.
     full: bool,
     tables: &'static [&'static str],
+    /// Whether it is only an example, with no line that counts.
+    off: bool,
+    /// Keys that do not go with the others of this table; the sample has them elsewhere.
+    without: &'static [&'static str],
+    /// Keys of which the table takes one or another.
+    instead: &'static [&'static str],
+    /// Examples of a table that shows only what is given.
+    examples: Given,
+}
+
+impl Scene {
+    const fn off(self) -> Self {
+        Self { off: true, ..self }
+    }
+
+    const fn without(self, without: &'static [&'static str]) -> Self {
+        Self { without, ..self }
+    }
+
+    const fn instead(self, instead: &'static [&'static str]) -> Self {
+        Self { instead, ..self }
+    }
+
+    const fn examples(self, examples: Given) -> Self {
+        Self { examples, ..self }
+    }
 }
 
 const SCENES: &[Scene] = &[
@@ -48,12 +75,16 @@ const SCENES: &[Scene] = &[
         &[("name", "\"sdk\""), ("bind", "\"127.0.0.1:4321\""), ("mode", "\"session\""), ("pool", "\"copilot\"")],
         &["session"],
     ),
+    full("[listener.jwt]", || inner(File::outline(), &["listener", "jwt"]), &[], &[])
+        .off()
+        .instead(&["public_key", "secret"]),
     full(
         "[pool.copilot]",
         || inner(File::outline(), &["pool"]),
         &[("policy", "\"consistent-hash\""), ("storage", "\"shared\"")],
-        &["health"],
-    ),
+        &["methods", "guards", "health"],
+    )
+    .without(&["tenant"]),
     full(
         "[[pool.copilot.backends]]",
         || inner(File::outline(), &["pool", "backends"]),
@@ -73,26 +104,64 @@ const SCENES: &[Scene] = &[
         "A second listener, for another pool and in the other mode.",
         &[("name", "\"raw\""), ("bind", "\"127.0.0.1:4322\""), ("mode", "\"connection\""), ("pool", "\"own\"")],
         &["connection"],
-    ),
+    )
+    .examples(&[("tenant", "\"alice\"")]),
     brief(
         "[pool.own]",
         || inner(File::outline(), &["pool"]),
         "A pool whose CLIs pilotfish starts itself.",
         &[("policy", "\"least-sessions\"")],
         &[],
-    ),
+    )
+    .examples(&[("posture", "\"dedicated\""), ("tenant", "\"alice\"")]),
     full(
         "[pool.own.supervise]",
         || inner(File::outline(), &["pool", "supervise"]),
         &[("count", "3")],
         &["restart_backoff"],
     ),
+    full(
+        "[[tenant]]",
+        || inner(File::outline(), &["tenant"]),
+        &[
+            ("tokens", "[ { env = \"ALICE_TOKEN\" }, { file = \"/run/secrets/alice-token\", user = \"ann\" } ]"),
+            ("roots", "[\"/srv/alice\"]"),
+            ("provider_urls", "[\"https://models.example.com/v1\"]"),
+            ("mcp_urls", "[\"https://tools.example.com\"]"),
+            ("commands", "[\"plan\"]"),
+        ],
+        &["methods", "limits"],
+    )
+    .off(),
+    full("[[tenant.share]]", || inner(File::outline(), &["tenant", "share"]), &[], &[]).off(),
+    brief(
+        "[[tenant]]",
+        || inner(File::outline(), &["tenant"]),
+        "Another one, with a token of which only the SHA-256 stands here: printf %s \"$TOKEN\" | sha256sum",
+        &[
+            ("name", "\"bob\""),
+            ("tokens", "[ { sha256 = \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\" } ]"),
+        ],
+        &[],
+    )
+    .off(),
 ];
 
 type Given = &'static [(&'static str, &'static str)];
 
 const fn full(header: &'static str, outline: fn() -> Outline, given: Given, tables: &'static [&'static str]) -> Scene {
-    Scene { header, outline, note: None, given, full: true, tables }
+    Scene {
+        header,
+        outline,
+        note: None,
+        given,
+        full: true,
+        tables,
+        off: false,
+        without: &[],
+        instead: &[],
+        examples: &[],
+    }
 }
 
 const fn brief(
@@ -102,7 +171,7 @@ const fn brief(
     given: Given,
     tables: &'static [&'static str],
 ) -> Scene {
-    Scene { header, outline, note: Some(note), given, full: false, tables }
+    Scene { note: Some(note), full: false, ..full(header, outline, given, tables) }
 }
 
 /// The table that is reached through the keys of `path`.
@@ -137,47 +206,72 @@ impl Page {
             Some(note) => self.line(&format!("# {note}")),
             None => self.sentences(&outline.doc),
         }
-        self.line(scene.header);
+        self.header(scene.header, scene.off);
+        let keys = outline.keys.iter().filter(|key| !scene.without.contains(&key.name));
         if scene.full {
-            outline.keys.iter().for_each(|key| self.key(key, scene.given));
+            keys.for_each(|key| self.key(key, scene));
         } else {
-            scene.given.iter().for_each(|(key, value)| self.line(&format!("{key} = {value}")));
+            let mark = if scene.off { "# " } else { "" };
+            scene.given.iter().for_each(|(key, value)| self.line(&format!("{mark}{key} = {value}")));
+            keys.for_each(|key| self.example(key, scene));
         }
         let path = scene.header.trim_matches(['[', ']']);
         for key in outline.keys.iter().filter(|key| scene.tables.contains(&key.name)) {
-            self.table(&format!("{path}.{}", key.name), below(key));
+            self.table(&format!("{path}.{}", key.name), below(key), scene.off);
         }
+    }
+
+    fn header(&mut self, header: &str, off: bool) {
+        self.line(&format!("{}{header}", if off { "# " } else { "" }));
     }
 
     /// A table inside another one, with the tables inside it.
-    fn table(&mut self, path: &str, outline: Option<Outline>) {
+    fn table(&mut self, path: &str, outline: Option<Outline>, off: bool) {
         let Some(outline) = outline else { return };
         self.line("");
         self.sentences(&outline.doc);
-        self.line(&format!("[{path}]"));
-        outline.keys.iter().for_each(|key| self.key(key, &[]));
+        self.header(&format!("[{path}]"), off);
+        let plain = full("", File::outline, &[], &[]);
+        let scene = if off { plain.off() } else { plain };
+        outline.keys.iter().for_each(|key| self.key(key, &scene));
         for key in outline.keys.iter().filter(|key| matches!(key.shape, Shape::Table(_))) {
-            self.table(&format!("{path}.{}", key.name), below(key));
+            self.table(&format!("{path}.{}", key.name), below(key), off);
         }
     }
 
-    fn key(&mut self, key: &Key, given: Given) {
+    fn key(&mut self, key: &Key, scene: &Scene) {
         if !matches!(key.shape, Shape::Value) {
             return;
         }
+        self.about(key);
+        let name = key.name;
+        let given = scene.given.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let (mark, value) = match (given, key.fallback.clone()) {
+            (Some(value), _) | (None, Fallback::Required(value)) => ("", value),
+            (None, Fallback::Default(value)) => ("#", value),
+            (None, Fallback::Absent(value)) => ("# ", value),
+        };
+        let mark = match scene.off {
+            true if scene.instead.contains(&name) => "# or: ",
+            true => "# ",
+            false => mark,
+        };
+        self.line(&format!("{mark}{name} = {value}"));
+    }
+
+    fn example(&mut self, key: &Key, scene: &Scene) {
+        if let Some((name, value)) = scene.examples.iter().find(|(name, _)| *name == key.name) {
+            self.about(key);
+            self.line(&format!("# {name} = {value}"));
+        }
+    }
+
+    fn about(&mut self, key: &Key) {
         self.sentences(&key.doc);
         if key.notes.is_empty() {
             self.line(&format!("#   {}", key.expects));
         }
         key.notes.iter().for_each(|note| self.line(&format!("# {note}")));
-        let name = key.name;
-        let given = given.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        match (given, &key.fallback) {
-            (Some(value), _) => self.line(&format!("{name} = {value}")),
-            (None, Fallback::Required(value)) => self.line(&format!("{name} = {value}")),
-            (None, Fallback::Default(value)) => self.line(&format!("#{name} = {value}")),
-            (None, Fallback::Absent(value)) => self.line(&format!("# {name} = {value}")),
-        }
     }
 
     fn sentences(&mut self, lines: &[&str]) {

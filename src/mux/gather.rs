@@ -1,11 +1,15 @@
 //! One request that several backends answer, and how their answers become one.
 
+mod asked;
+mod pick;
+
 use std::borrow::Cow;
 
 use ahash::AHashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use self::{asked::Asked, pick::Pick};
 use crate::wire::{RequestId, methods::Merge};
 
 /// A gathering in progress.
@@ -17,6 +21,8 @@ pub struct Gather {
     missing: usize,
     answers: Vec<Vec<u8>>,
     error: Option<Vec<u8>>,
+    pick: Option<Pick>,
+    asked: Vec<Asked>,
 }
 
 #[derive(Deserialize)]
@@ -53,10 +59,62 @@ struct Entry<'a> {
     modified_time: Option<Cow<'a, str>>,
 }
 
+impl Parts<'_> {
+    /// Takes out whatever names a session that must not be seen, and what does not say which session it is about.
+    fn keep(&mut self, may_see: &dyn Fn(&str) -> bool) {
+        self.sessions.retain(|raw| names(raw).is_some_and(|id| may_see(&id)));
+        self.session_ids.retain(|raw| text(raw).is_some_and(|id| may_see(&id)));
+        self.in_use.retain(|raw| text(raw).is_some_and(|id| may_see(&id)));
+        self.sizes.retain(|id, _| may_see(id));
+        self.freed_bytes.retain(|id, _| may_see(id));
+        self.session_id = self.session_id.take().filter(|id| may_see(id));
+    }
+}
+
+/// The session that an entry is about.
+fn names(raw: &RawValue) -> Option<String> {
+    of(raw.get())
+}
+
+fn of(raw: &str) -> Option<String> {
+    serde_json::from_str::<Entry<'_>>(raw).ok().map(|entry| entry.session_id.into_owned())
+}
+
+fn text(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
 impl Gather {
     /// A gathering for the client's request `id` from `waiting` backends.
     pub fn new(id: RequestId, merge: Merge, waiting: usize) -> Self {
-        Self { id, merge, waiting, missing: 0, answers: Vec::new(), error: None }
+        Self { id, merge, waiting, missing: 0, answers: Vec::new(), error: None, pick: None, asked: Vec::new() }
+    }
+
+    /// Whatever the merge says: the backends are asked for their lists, and the one session is found in those.
+    pub fn picking(mut self, pick: Option<Pick>) -> Self {
+        self.pick = pick;
+        self
+    }
+
+    /// The answer is about these sessions, in this order.
+    pub fn about(mut self, asked: Vec<Asked>) -> Self {
+        self.asked = asked;
+        self
+    }
+
+    /// Whether the sessions are deleted by it.
+    pub fn is_deletion(&self) -> bool {
+        self.merge == Merge::Freed
+    }
+
+    /// The sessions that the backends are asked about.
+    pub fn asked(&self) -> impl Iterator<Item = &str> {
+        self.asked.iter().filter(|one| !one.hidden).map(|one| one.id.as_str())
+    }
+
+    /// So many backends are asked.
+    pub fn expect(&mut self, waiting: usize) {
+        self.waiting = waiting;
     }
 
     /// The client's request.
@@ -87,8 +145,9 @@ impl Gather {
     }
 
     /// The answer for the client: merged, with `incomplete: true` where a backend did not answer. Where all refused, the
-    /// first one's own error. `None`: nobody answered at all.
-    pub fn finish(&self) -> Option<Vec<u8>> {
+    /// first one's own error. `None`: nobody answered at all. Sessions for which `may_see` says no are left out, as if they did
+    /// not exist.
+    pub fn finish(&self, may_see: &dyn Fn(&str) -> bool) -> Option<Vec<u8>> {
         if self.answers.is_empty() {
             return self.error.as_deref().map(|body| with_id(body, &self.id));
         }
@@ -96,25 +155,45 @@ impl Gather {
         let mut out = br#"{"jsonrpc":"2.0","id":"#.to_vec();
         self.id.append_json(&mut out);
         out.extend_from_slice(br#","result":"#);
-        out.extend_from_slice(self.merged(&results).as_bytes());
+        out.extend_from_slice(self.merged(&results, may_see).as_bytes());
         out.push(b'}');
         Some(out)
     }
 
-    fn merged(&self, results: &[&str]) -> String {
+    fn merged(&self, results: &[&str], may_see: &dyn Fn(&str) -> bool) -> String {
         if self.merge == Merge::Entries {
-            return format!("[{}]", entries(results).join(","));
+            let entries = entries(results, may_see);
+            let found =
+                |id: &str| entries.iter().find(|raw| of(raw).as_deref() == Some(id)).map(|raw| (*raw).to_owned());
+            let ordered = asked::in_order(&self.asked, self.merge, found);
+            return format!("[{}]", if self.asked.is_empty() { entries.join(",") } else { ordered.join(",") });
         }
-        let parts: Vec<Parts<'_>> = results.iter().filter_map(|result| serde_json::from_str(result).ok()).collect();
+        let mut parts: Vec<Parts<'_>> = results.iter().filter_map(|result| serde_json::from_str(result).ok()).collect();
+        parts.iter_mut().for_each(|part| part.keep(may_see));
         let member = match self.merge {
+            _ if self.pick.is_some() => {
+                id_member(self.pick.as_ref().and_then(|pick| pick.find(&sessions(&parts, true))))
+            }
+            Merge::SessionsKept if !self.asked.is_empty() => {
+                let kept = sessions(&parts, false);
+                let found = |id: &str| kept.iter().find(|raw| of(raw).as_deref() == Some(id)).cloned();
+                format!(r#""sessions":[{}]"#, asked::in_order(&self.asked, self.merge, found).join(","))
+            }
+            Merge::Freed if !self.asked.is_empty() => {
+                let freed = largest(parts.iter().map(|part| &part.freed_bytes));
+                let found = |id: &str| Some(format!("{}:{}", serde_json::Value::from(id), freed.get(id)?));
+                format!(r#""freedBytes":{{{}}}"#, asked::in_order(&self.asked, self.merge, found).join(","))
+            }
             Merge::Sessions => format!(r#""sessions":[{}]"#, sessions(&parts, true).join(",")),
             Merge::SessionsKept => format!(r#""sessions":[{}]"#, sessions(&parts, false).join(",")),
             Merge::Last => id_member(newest(&parts)),
             Merge::Found => id_member(parts.iter().find_map(|part| part.session_id.as_deref()).map(str::to_owned)),
             Merge::Ids => format!(r#""sessionIds":[{}]"#, union(parts.iter().map(|part| &part.session_ids)).join(",")),
             Merge::InUse => format!(r#""inUse":[{}]"#, union(parts.iter().map(|part| &part.in_use)).join(",")),
-            Merge::Sizes => format!(r#""sizes":{{{}}}"#, largest(parts.iter().map(|part| &part.sizes))),
-            Merge::Freed => format!(r#""freedBytes":{{{}}}"#, largest(parts.iter().map(|part| &part.freed_bytes))),
+            Merge::Sizes => format!(r#""sizes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.sizes)))),
+            Merge::Freed => {
+                format!(r#""freedBytes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.freed_bytes))))
+            }
             Merge::Entries => String::new(),
         };
         let flag = if self.missing == 0 { "" } else { r#""incomplete":true"# };
@@ -181,19 +260,19 @@ fn newest(parts: &[Parts<'_>]) -> Option<String> {
     serde_json::from_str::<Entry<'_>>(&first).ok().map(|entry| entry.session_id.into_owned())
 }
 
-fn entries(results: &[&str]) -> Vec<String> {
-    let mut seen = AHashMap::new();
-    for result in results {
-        let items: Vec<&RawValue> = serde_json::from_str(result).unwrap_or_default();
-        for raw in items {
-            let Ok(entry) = serde_json::from_str::<Entry<'_>>(raw.get()) else { continue };
-            let kept = seen.entry(entry.session_id.into_owned()).or_insert(raw.get());
-            if raw.get().len() > kept.len() {
-                *kept = raw.get();
-            }
+/// Entries of all answers in the order of the first to name each; of doubles the longest.
+fn entries<'a>(results: &[&'a str], may_see: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
+    let (mut kept, mut at) = (Vec::new(), AHashMap::new());
+    for raw in results.iter().flat_map(|result| serde_json::from_str::<Vec<&RawValue>>(result).unwrap_or_default()) {
+        let Some(id) = names(raw).filter(|id| may_see(id)) else { continue };
+        let index = *at.entry(id).or_insert(kept.len());
+        match kept.get_mut(index) {
+            None => kept.push(raw.get()),
+            Some(known) if raw.get().len() > known.len() => *known = raw.get(),
+            Some(_) => {}
         }
     }
-    seen.into_values().map(str::to_owned).collect()
+    kept
 }
 
 fn union<'a>(lists: impl Iterator<Item = &'a Vec<&'a RawValue>>) -> Vec<&'a str> {
@@ -201,8 +280,11 @@ fn union<'a>(lists: impl Iterator<Item = &'a Vec<&'a RawValue>>) -> Vec<&'a str>
     lists.flatten().map(|raw| raw.get()).filter(|raw| seen.insert(*raw)).collect()
 }
 
-fn largest<'a>(maps: impl Iterator<Item = &'a std::collections::BTreeMap<Cow<'a, str>, &'a RawValue>>) -> String {
-    let mut all: std::collections::BTreeMap<&str, &str> = std::collections::BTreeMap::new();
+type Largest<'a> = std::collections::BTreeMap<&'a str, &'a str>;
+
+/// Of each id the largest number of all answers.
+fn largest<'a>(maps: impl Iterator<Item = &'a std::collections::BTreeMap<Cow<'a, str>, &'a RawValue>>) -> Largest<'a> {
+    let mut all = Largest::new();
     let size = |raw: &str| raw.parse::<f64>().unwrap_or(0.0);
     for (id, raw) in maps.flatten() {
         let kept = all.entry(id).or_insert(raw.get());
@@ -210,7 +292,11 @@ fn largest<'a>(maps: impl Iterator<Item = &'a std::collections::BTreeMap<Cow<'a,
             *kept = raw.get();
         }
     }
-    let members: Vec<String> = all.iter().map(|(id, raw)| format!("{}:{raw}", serde_json::Value::from(*id))).collect();
+    all
+}
+
+fn members(of: &Largest<'_>) -> String {
+    let members: Vec<String> = of.iter().map(|(id, raw)| format!("{}:{raw}", serde_json::Value::from(*id))).collect();
     members.join(",")
 }
 
@@ -228,7 +314,7 @@ mod tests {
         }
         (0..missing).for_each(|_| gather.missed());
         assert!(gather.is_complete());
-        serde_json::from_slice(&gather.finish().unwrap()).unwrap()
+        serde_json::from_slice(&gather.finish(&|_| true).unwrap()).unwrap()
     }
 
     const A: &str = r#"{"sessions":[{"sessionId":"a","modifiedTime":"2026-01-01T00:00:00Z","summary":"x"},{"sessionId":"b","modifiedTime":"2026-01-03T00:00:00Z"}]}"#;
@@ -269,7 +355,7 @@ mod tests {
     fn an_error_of_all_is_the_first_one_s() {
         let mut gather = Gather::new(RequestId::text("q"), Merge::Ids, 1);
         gather.answered(br#"{"jsonrpc":"2.0","id":"pilotfish-1","error":{"code":-32601,"message":"x"}}"#, false);
-        let value: serde_json::Value = serde_json::from_slice(&gather.finish().unwrap()).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&gather.finish(&|_| true).unwrap()).unwrap();
         assert_eq!((&value["id"], &value["error"]["code"]), (&"q".into(), &(-32601).into()));
     }
 
@@ -282,7 +368,7 @@ mod tests {
                 .as_bytes(),
             true,
         );
-        assert!(String::from_utf8(gather.finish().unwrap()).unwrap().contains(r"\ud83d"));
+        assert!(String::from_utf8(gather.finish(&|_| true).unwrap()).unwrap().contains(r"\ud83d"));
     }
 
     #[test]

@@ -86,8 +86,10 @@ impl Router {
 
     /// An id for a session that its client did not name: one whose hash home is within the bound on load, so that it lives
     /// where its hash says from birth, in every proxy and after a restart.
-    pub fn new_session_id(&self, client: SocketAddr) -> String {
-        let mut id = uuid::Uuid::new_v4().to_string();
+    /// `named` makes the id of a UUID.
+    pub fn new_session_id(&self, client: SocketAddr, named: impl Fn(String) -> String) -> String {
+        let draw = || named(uuid::Uuid::new_v4().to_string());
+        let mut id = draw();
         for _ in 0..DRAWS {
             let key = self.key(&id, client);
             let (home, placed) = (self.pool.any(key), self.pool.place(key, &[], Load::Sessions, Instant::now()));
@@ -95,7 +97,7 @@ impl Router {
             if at_home || self.pool.settings().policy != Policy::ConsistentHash {
                 break;
             }
-            id = uuid::Uuid::new_v4().to_string();
+            id = draw();
         }
         id
     }

@@ -12,7 +12,13 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{Ended, EventKind, Registry, Turn, TurnEnd};
-use crate::pool::{Member, SessionSlot, TurnSlot};
+use crate::{
+    pool::{Member, SessionSlot, TurnSlot},
+    tenancy::Hold,
+};
+
+/// A running turn's places: at its backend, and in its tenant's quota.
+type Slots = (TurnSlot, Option<Hold>);
 
 /// A session that lives on one backend: the pin.
 #[derive(Debug)]
@@ -24,7 +30,9 @@ pub struct Live {
     pub(super) slot: Mutex<Option<SessionSlot>>,
     /// When its last client let go; the pin outlives that for a moment, because the old home needs some time to end it.
     pub(super) released: Mutex<Option<Instant>>,
-    turn: Mutex<(Turn, Option<TurnSlot>)>,
+    turn: Mutex<(Turn, Option<Slots>)>,
+    /// What it takes of its tenant's quota while anybody holds it.
+    pub(super) charge: Mutex<Option<Hold>>,
     /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
     teller: AtomicU32,
 }
@@ -39,6 +47,7 @@ impl Live {
             closed: AtomicBool::new(false),
             released: Mutex::new(None),
             turn: Mutex::default(),
+            charge: Mutex::default(),
             teller: AtomicU32::new(0),
         }
     }
@@ -63,11 +72,26 @@ impl Live {
         self.attached.load(Ordering::Acquire)
     }
 
+    /// Whether a tenant's quota counts it.
+    pub fn is_charged(&self) -> bool {
+        self.charge.lock().is_some()
+    }
+
+    /// Counts it in a tenant's quota for as long as anybody holds it.
+    pub fn charge(&self, hold: Option<Hold>) {
+        *self.charge.lock() = hold;
+    }
+
     /// A client sent a prompt.
     pub fn begin_turn(&self, now: Instant) {
+        self.begin_turn_under(None, now);
+    }
+
+    /// The same; `hold` is the turn's part of a tenant's quota.
+    pub fn begin_turn_under(&self, hold: Option<Hold>, now: Instant) {
         let mut turn = self.turn.lock();
         if turn.0.begin(now) {
-            turn.1 = Some(self.home.hold_turn());
+            turn.1 = Some((self.home.hold_turn(), hold));
         }
     }
 
@@ -79,7 +103,7 @@ impl Live {
         }
         let mut turn = self.turn.lock();
         match kind {
-            EventKind::Started if turn.0.begin(now) => turn.1 = Some(self.home.hold_turn()),
+            EventKind::Started if turn.0.begin(now) => turn.1 = Some((self.home.hold_turn(), None)),
             EventKind::Started => {}
             EventKind::Delta => return (turn.0.delta(now), None),
             EventKind::Failed => turn.0.mark(TurnEnd::Error),
@@ -96,7 +120,7 @@ impl Live {
     }
 }
 
-fn end(turn: &mut (Turn, Option<TurnSlot>), how: TurnEnd, now: Instant) -> Option<Ended> {
+fn end(turn: &mut (Turn, Option<Slots>), how: TurnEnd, now: Instant) -> Option<Ended> {
     turn.1 = None;
     turn.0.end(how, now)
 }

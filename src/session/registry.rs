@@ -115,6 +115,7 @@ impl Registry {
             return;
         }
         *live.slot.lock() = None;
+        *live.charge.lock() = None;
         *live.released.lock() = Some(Instant::now());
         if in_order {
             live.closed.store(true, Ordering::Release);

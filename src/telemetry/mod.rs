@@ -5,15 +5,17 @@
 //!   ([`ListenerMetrics`], [`PoolMetrics`], [`BackendMetrics`]) and counts on the handle: no label is looked up and
 //!   nothing is allocated for a message.
 //! - label sets ([`Reason`], [`ClientEnd`], ...) are enums, so a label can only take a documented value.
+//! - [`audit`]: one line for each call that was refused or matters.
 //! - [`logs`]: the subscriber, the keys that records use, and a brake for warnings that repeat.
 //!
 //! Every family, its labels and its help are listed in `docs/metrics.md`, which a test compares with the code.
 
+pub mod audit;
 pub mod logs;
 mod metrics;
 
 pub use metrics::{
     BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, Label, LinkEnd,
     LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, Outcome, PoolMetrics, ProbeOutcome, Reason,
-    Rejection, SessionState, TEXT_FORMAT, Towards, TurnOutcome, Way,
+    Rejection, Rule, SessionState, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
 };

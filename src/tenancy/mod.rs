@@ -2,23 +2,33 @@
 //!
 //! # Layout
 //! - `login`: tokens, JWTs, and the patience with an address that shows wrong ones.
+//! - `ids`: where ids stand in the params of each method.
 //! - `naming`: ids that say whose they are; `owners`: ids that were recorded; `shares`: who else may attach.
 //! - `policy`: which methods a tenant may call; `guard`: which params.
+//! - `sensitive`: which calls are written down although they are allowed.
 //! - `quota`: how much and how often.
 //! - `wall`: all of it for one pool.
 
-mod guard;
+pub mod guard;
+pub mod ids;
+pub mod login;
 mod naming;
 mod owners;
 mod policy;
 mod quota;
+mod sensitive;
 mod shares;
 mod wall;
 
 pub use guard::{Denied, GuardSettings, Guards};
+pub use login::{
+    JwtAlgorithm, JwtError, JwtKeys, JwtRefusal, JwtSettings, JwtVerifier, Login, LoginRefusal, MAX_TOKEN_BYTES,
+    Patience, TokenDigest, Tokens,
+};
 pub use naming::{MAX_ID, NamingError, NamingRule, Said};
 pub use owners::{Owner, OwnerRef, Owners, Recorded};
 pub use policy::{MethodPolicy, Overrides, Posture};
 pub use quota::{Held, Hold, Limits, Over, Quota};
+pub use sensitive::is_sensitive;
 pub use shares::{Grantee, NotAGrantee, Shares};
 pub use wall::{Access, Creation, FreeIds, NotShared, ShareProblem, Tenant, TenantSettings, Wall, WallSettings};

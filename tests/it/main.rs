@@ -14,3 +14,5 @@ mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod rpc_client;
 mod session;
+#[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
+mod tenants;

@@ -1,11 +1,11 @@
 //! Listeners: their names, their pools, and settings that their mode does not have.
 
-use super::listeners;
+use super::{listeners, posture};
 use crate::config::{
     kind::quote,
     problem::nearest,
     reader::Reader,
-    schema::{File, Listener, Mode},
+    schema::{File, Listener, Mode, Posture},
 };
 
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
@@ -17,7 +17,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     for (path, listener) in listeners(file) {
         pool(file, reader, &path, listener);
         mode(reader, &path, listener);
-        exposure(reader, &path, listener);
+        exposure(file, reader, &path, listener);
     }
 }
 
@@ -56,9 +56,9 @@ fn mode(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
         Mode::Session => (reader.set_under(&format!("{path}.connection")), Mode::Connection),
         Mode::Connection => (reader.set_under(&format!("{path}.session")), Mode::Session),
     };
-    let token = format!("{path}.connection_token");
-    if listener.mode == Mode::Connection && reader.is_set(&token) {
-        foreign.push(token);
+    if listener.mode == Mode::Connection {
+        let logins = ["connection_token", "jwt"].map(|key| format!("{path}.{key}"));
+        foreign.extend(logins.into_iter().filter(|key| reader.is_set(key)));
     }
     for key in foreign {
         let found = format!("a setting of mode \"{}\"", other.as_str());
@@ -68,12 +68,21 @@ fn mode(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
 }
 
 /// In mode "connection" the backends themselves ask for their token, so there is nothing to advise.
-fn exposure(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
+fn exposure(file: &File, reader: &mut Reader<'_>, path: &str, listener: &Listener) {
     let key = format!("{path}.bind");
-    let open = listener.mode == Mode::Session && !reader.is_set(&format!("{path}.connection_token"));
-    if open && reader.is_sound(&key) && !listener.bind.ip().is_loopback() {
+    let asks = reader.is_set(&format!("{path}.connection_token")) || tenants_log_in(file, reader, listener);
+    if listener.mode == Mode::Session && !asks && reader.is_sound(&key) && !listener.bind.ip().is_loopback() {
         let found = format!("{}, which other machines reach, and no connection_token", listener.bind);
-        let hint = "every client can read and delete every session".to_owned();
+        let hint = match &listener.tenant {
+            Some(tenant) => format!("every client is tenant {tenant}"),
+            None => "every client can read and delete every session".to_owned(),
+        };
         reader.warn(&key, found, "a `connection_token`, or a loopback address", Some(hint));
     }
+}
+
+fn tenants_log_in(file: &File, reader: &Reader<'_>, listener: &Listener) -> bool {
+    let pool = file.pools.get(&listener.pool);
+    let open = pool.is_some_and(|pool| posture(file, reader, &listener.pool, pool) == Some(Posture::Open));
+    listener.tenant.is_none() && pool.is_some() && !open
 }

@@ -3,22 +3,42 @@
 mod address;
 mod basic;
 mod choice;
+mod key_file;
+mod list;
 mod log_filter;
+mod method;
 mod name;
 mod nested;
 mod secret;
+mod template;
+mod token;
 mod units;
+mod url;
+mod words;
 
-pub use address::{Address, PortRange};
+pub use {
+    address::{Address, PortRange},
+    key_file::{KeyFile, read_key_file},
+    secret::{WatchedSecret, read_secret_file},
+    template::Template,
+    token::{Token, TokenDigest, TokenSource},
+};
 pub(super) use {
     address::{address, bind, port_range},
     basic::{count, number, path, switch, words},
     choice::{Choice, choice, one_of},
+    key_file::{jwks_file, pem_file},
+    list::list,
     log_filter::log_filter,
+    method::method_pattern,
     name::{name, name_prefix},
     nested::{list_of, map_of, optional, table, table_or_none},
-    secret::{secret, variables},
+    secret::{secret, variables, watched_secret},
+    template::template,
+    token::token,
     units::{duration, size},
+    url::url_prefix,
+    words::{grantee, host_folder, line, session_ids, slash_command},
 };
 
 use toml::de::DeValue;

@@ -2,7 +2,13 @@
 //!
 //! Nothing here puts a value into a problem: a secret that was pasted into the config by mistake must not reach a log.
 
-use std::{collections::BTreeMap, fs, io::Read, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf, absolute},
+};
 
 use toml::{
     Spanned,
@@ -20,6 +26,20 @@ use crate::{
 
 /// No token or key is longer; a bigger file was named by mistake.
 const LONGEST: u64 = 64 * 1024;
+
+/// A secret and the file that it came from, if it came from one: such files are read again while the proxy runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedSecret {
+    /// What was read when the config was.
+    pub text: Secret,
+    /// The absolute path; `None` for one of the environment.
+    pub file: Option<PathBuf>,
+}
+
+/// The same as [`secret`], with the file's path.
+pub(in crate::config) fn watched_secret() -> WatchedSource {
+    WatchedSource
+}
 
 /// A secret: `{ env = "NAME" }` or `{ file = "PATH" }`.
 pub(in crate::config) fn secret() -> SecretSource {
@@ -47,13 +67,7 @@ impl Kind for SecretSource {
     fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<Secret> {
         match value {
             DeValue::String(text) if self.plain && !text.contains('\0') => Some(Secret::new(text.as_ref())),
-            DeValue::Table(table) => self.read_source(reader, spot, table),
-            _ => {
-                let found = format!("{} (not shown)", value.type_str());
-                let hint = value.is_str().then(|| "a secret never stands in the config itself".to_owned());
-                reader.refuse(spot, found, self.expects(), hint.filter(|_| !self.plain));
-                None
-            }
+            _ => self.read_watched(reader, spot, value).map(|source| source.text),
         }
     }
 
@@ -67,29 +81,84 @@ impl Kind for SecretSource {
 }
 
 impl SecretSource {
-    fn read_source(&self, reader: &mut Reader<'_>, spot: &Spot, table: &DeTable<'_>) -> Option<Secret> {
-        let unknown: Vec<_> =
-            table.iter().filter(|(key, _)| !matches!(key.get_ref().as_ref(), "env" | "file")).collect();
-        for (key, _) in &unknown {
-            let hint = nearest(key.get_ref(), ["env", "file"]).map(|near| format!("did you mean `{near}`?"));
-            let at = spot.key(key.get_ref(), key.span());
-            reader.refuse(&at, "an unknown key".to_owned(), "one of env, file".to_owned(), hint);
-        }
-        match (table.get("env"), table.get("file")) {
-            (Some(name), None) => from_environment(reader, &spot.key("env", name.span()), name),
-            (None, Some(path)) => from_file(reader, &spot.key("file", path.span()), path),
+    fn read_watched(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<WatchedSecret> {
+        let Some(table) = value.as_table() else {
+            let hint = value.is_str().then(|| "a secret never stands in the config itself".to_owned());
+            return not_shown(reader, spot, value, self.expects(), hint.filter(|_| !self.plain));
+        };
+        let known = only_known(reader, spot, table, &["env", "file"]);
+        let source = match (table.get("env"), table.get("file")) {
             (Some(_), Some(_)) => {
                 reader.refuse(spot, "both env and file".to_owned(), self.expects(), None);
                 None
             }
-            (None, None) if unknown.is_empty() => {
+            (None, None) if known => {
                 reader.refuse(spot, "an empty table".to_owned(), self.expects(), None);
                 None
             }
-            (None, None) => None,
-        }
-        .filter(|_| unknown.is_empty())
+            _ => from_table(reader, spot, table),
+        };
+        source.filter(|_| known)
     }
+}
+
+pub(in crate::config) struct WatchedSource;
+
+impl Kind for WatchedSource {
+    type Value = WatchedSecret;
+
+    fn expects(&self) -> String {
+        secret().expects()
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<WatchedSecret> {
+        secret().read_watched(reader, spot, value)
+    }
+
+    fn stand_in(&self) -> WatchedSecret {
+        WatchedSecret { text: Secret::new(""), file: None }
+    }
+}
+
+/// Refuses a value that may be a secret.
+pub(super) fn not_shown<T>(
+    reader: &mut Reader<'_>,
+    spot: &Spot,
+    value: &DeValue<'_>,
+    expects: String,
+    hint: Option<String>,
+) -> Option<T> {
+    reader.refuse(spot, format!("{} (not shown)", value.type_str()), expects, hint);
+    None
+}
+
+/// Refuses the keys of `table` that are not among `known`; whether there were none.
+pub(super) fn only_known(reader: &mut Reader<'_>, spot: &Spot, table: &DeTable<'_>, known: &[&str]) -> bool {
+    let mut all = true;
+    for (key, _) in table.iter().filter(|(key, _)| !known.contains(&key.get_ref().as_ref())) {
+        let hint = nearest(key.get_ref(), known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+        let at = spot.key(key.get_ref(), key.span());
+        reader.refuse(&at, "an unknown key".to_owned(), format!("one of {}", known.join(", ")), hint);
+        all = false;
+    }
+    all
+}
+
+/// What `env` or `file` of a table names; the caller has made sure that it has no more than one of them.
+pub(super) fn from_table(reader: &mut Reader<'_>, spot: &Spot, table: &DeTable<'_>) -> Option<WatchedSecret> {
+    if let Some(name) = table.get("env") {
+        let text = from_environment(reader, &spot.key("env", name.span()), name)?;
+        return Some(WatchedSecret { text, file: None });
+    }
+    let value = table.get("file")?;
+    let text = from_file(reader, &spot.key("file", value.span()), value)?;
+    let file = value.get_ref().as_str().and_then(|path| full_path(reader, path));
+    Some(WatchedSecret { text, file })
+}
+
+/// `path` from the folder of the config file, absolute.
+pub(super) fn full_path(reader: &Reader<'_>, path: &str) -> Option<PathBuf> {
+    absolute(reader.folder.join(path)).ok()
 }
 
 fn from_environment(reader: &mut Reader<'_>, spot: &Spot, name: &Spanned<DeValue<'_>>) -> Option<Secret> {
@@ -116,7 +185,7 @@ fn from_file(reader: &mut Reader<'_>, spot: &Spot, path: &Spanned<DeValue<'_>>) 
         return None;
     };
     let full = reader.folder.join(path);
-    let (text, mode) = match read_secret_file(&full) {
+    let (text, mode) = match read_line(&full) {
         Ok(read) => read,
         Err(why) => {
             let found = format!("file {}, which {why}", quote(path));
@@ -131,8 +200,27 @@ fn from_file(reader: &mut Reader<'_>, spot: &Spot, path: &Spanned<DeValue<'_>>) 
     Some(Secret::new(text))
 }
 
-/// The text without its line end, and the file's mode; or why not, as the end of "a file which ...".
-fn read_secret_file(path: &Path) -> Result<(String, u32), String> {
+/// The secret in the file at `path`, without its line end; or why not, as the end of "a file which ...".
+///
+/// # Errors
+/// The file cannot be read, is empty, or holds something else than one line.
+pub fn read_secret_file(path: &Path) -> Result<Secret, String> {
+    read_line(path).map(|(text, _)| Secret::new(text))
+}
+
+fn read_line(path: &Path) -> Result<(String, u32), String> {
+    let (text, mode) = read_text(path)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    match text {
+        "" => Err("is empty".to_owned()),
+        text if !is_token(text) => Err("has more than one line".to_owned()),
+        text => Ok((text.to_owned(), mode)),
+    }
+}
+
+/// The text of a small file, and the file's mode.
+pub(super) fn read_text(path: &Path) -> Result<(String, u32), String> {
     let metadata = fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?;
     // Anything else, a FIFO for example, could keep us waiting for ever.
     if !metadata.is_file() {
@@ -145,13 +233,7 @@ fn read_secret_file(path: &Path) -> Result<(String, u32), String> {
         return Err("is larger than 64KiB".to_owned());
     }
     let text = String::from_utf8(bytes).map_err(|_| "is not text".to_owned())?;
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    match text {
-        "" => Err("is empty".to_owned()),
-        text if !is_token(text) => Err("has more than one line".to_owned()),
-        text => Ok((text.to_owned(), metadata.permissions().mode())),
-    }
+    Ok((text, metadata.permissions().mode()))
 }
 
 fn is_token(text: &str) -> bool {

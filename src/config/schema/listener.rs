@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{DAY, HOUR, ms};
+use super::{DAY, HOUR, Jwt, ms};
 use crate::{
     config::{
-        kind::{bind, choice, count, duration, name, one_of, optional, secret, size, switch, table},
+        kind::{bind, choice, count, duration, name, one_of, optional, secret, size, switch, table, table_or_none},
         section::section,
     },
     model::Secret,
@@ -24,8 +24,12 @@ section! {
         pub pool: String = name(), required("\"copilot\"");
         /// Clients at a time; more are turned away.
         pub max_clients: usize = count::<usize>(1, 1_000_000), value("10000");
-        /// The token that clients have to `connect` with. Without it every client is let in. Session mode only.
+        /// The token that clients have to `connect` with. Without it every client is let in, where no tenants log in. Session mode only.
         pub connection_token: Option<Secret> = optional(secret()), absent("{ env = \"PILOTFISH_CLIENT_TOKEN\" }");
+        /// The tenant that clients are who come here; no token but `connection_token` is asked for.
+        pub tenant: Option<String> = optional(name()), absent("\"alice\"");
+        /// JSON Web Tokens that clients may `connect` with, besides the tokens of tenants. Session mode only.
+        pub jwt: Option<Jwt> = table_or_none::<Jwt>(), absent("{ ... }");
         /// Settings of mode "session".
         pub session: SessionSettings = table::<SessionSettings>(), value("{}");
         /// Settings of mode "connection".
@@ -52,7 +56,7 @@ section! {
         pub header_timeout: Duration = duration(ms(100), HOUR), text("10s");
         /// How long the body of a message may stand still.
         pub body_timeout: Duration = duration(ms(100), HOUR), text("30s");
-        /// How long a client may take to authenticate where a `connection_token` is asked for.
+        /// How long a client may take to authenticate where it has to.
         pub auth_timeout: Duration = duration(ms(100), HOUR), text("5s");
         /// Requests of one client that may wait for their answer; more are refused.
         pub max_in_flight: usize = count::<usize>(1, 1_000_000), value("1024");

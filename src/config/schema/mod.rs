@@ -1,16 +1,23 @@
 //! The tables of the file. Each key is declared here and nowhere else.
 
 mod health;
+mod jwt;
 mod listener;
 mod pool;
 mod process;
 mod supervise;
+mod tenant;
+mod wall;
 
 pub use health::{Health, OnDown, ProtocolRange};
+pub use jwt::{Algorithm, Jwt};
 pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};
 pub use pool::{Backend, HashKey, Policy, Pool, Storage};
 pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
 pub use supervise::{RestartBackoff, Supervise};
+pub(super) use tenant::admitted;
+pub use tenant::{Limits, Share, Tenant, Users};
+pub use wall::{FreeIds, Guards, MethodRules, Posture, SessionIds};
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -34,6 +41,8 @@ section! {
         pub listeners as "listener": Vec<Listener> = list_of::<Listener>(), value("[]");
         /// Who serves them.
         pub pools as "pool": BTreeMap<String, Pool> = map_of::<Pool>(), value("{}");
+        /// Who shares the pools.
+        pub tenants as "tenant": Vec<Tenant> = list_of::<Tenant>(), value("[]");
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use super::{HOUR, Health, Supervise, ms};
+use super::{FreeIds, Guards, HOUR, Health, MethodRules, Posture, SessionIds, Supervise, ms};
 use crate::{
     config::{
         kind::{
-            Address, address, choice, count, duration, list_of, name, number, one_of, optional, secret, size, switch,
-            table, table_or_none,
+            Address, Template, address, choice, count, duration, list_of, name, number, one_of, optional, secret, size,
+            switch, table, table_or_none, template,
         },
         section::section,
     },
     model::Secret,
+    tenancy::NamingRule,
 };
 
 section! {
@@ -37,6 +38,20 @@ section! {
         pub connect_timeout: Duration = duration(ms(10), HOUR), text("2s");
         /// The largest message that a backend may send.
         pub max_frame: usize = size(1 << 10, 1 << 30), text("64MiB");
+        /// Who uses it. Without it: "open" in a file without a [[tenant]], otherwise "tenants".
+        pub posture: Option<Posture> = optional(one_of::<Posture>()), absent("\"tenants\"");
+        /// With posture "dedicated": the one tenant that gets in.
+        pub tenant: Option<String> = optional(name()), absent("\"alice\"");
+        /// With posture "tenants": how it is known whose a session is. Without it: "prefix".
+        pub session_ids: Option<SessionIds> = optional(one_of::<SessionIds>()), absent("\"prefix\"");
+        /// With session_ids "prefix": how the ids of sessions begin that say whose they are. Without it: "{tenant}--".
+        pub session_id_template: Option<Template> = optional(template()), absent("\"{tenant}--\"");
+        /// With session_ids "prefix": what happens to ids that do not say whose they are. Without it: "record".
+        pub free_ids: Option<FreeIds> = optional(one_of::<FreeIds>()), absent("\"record\"");
+        /// Methods that the tenants may call or not call, other than the table of methods says.
+        pub methods: MethodRules = table::<MethodRules>(), value("{}");
+        /// With posture "tenants": what every tenant may name in the params of calls, besides what its own table allows.
+        pub guards: Guards = table::<Guards>(), value("{}");
         /// How the backends are checked.
         pub health: Health = table::<Health>(), value("{}");
         /// The Copilot CLIs that pilotfish starts itself.
@@ -48,6 +63,29 @@ impl Pool {
     /// Whose disk the sessions are on. Supervised CLIs share one; for a single backend both kinds are the same.
     pub fn storage(&self) -> Storage {
         self.storage.unwrap_or(Storage::Shared)
+    }
+
+    /// Who uses it, in a file with or without tenants.
+    pub fn posture(&self, has_tenants: bool) -> Posture {
+        self.posture.unwrap_or(if has_tenants { Posture::Tenants } else { Posture::Open })
+    }
+
+    /// How it is known whose a session is.
+    pub fn session_ids(&self) -> SessionIds {
+        self.session_ids.unwrap_or(SessionIds::Prefix)
+    }
+
+    /// What ids say of their owners.
+    pub fn naming(&self) -> NamingRule {
+        match self.session_ids() {
+            SessionIds::Prefix => self.session_id_template.clone().unwrap_or_default().rule().clone(),
+            SessionIds::Registry => NamingRule::registry(),
+        }
+    }
+
+    /// What happens to ids that do not say whose they are.
+    pub fn free_ids(&self) -> FreeIds {
+        self.free_ids.unwrap_or(FreeIds::Record)
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use super::{HOUR, ZERO};
 use crate::config::{
-    kind::{bind, choice, count, duration, log_filter, one_of, optional},
+    kind::{bind, choice, count, duration, log_filter, one_of, optional, switch},
     section::section,
 };
 
@@ -41,6 +41,8 @@ section! {
     pub struct Admin {
         /// Where to listen.
         pub bind: SocketAddr = bind(), text("127.0.0.1:4320");
+        /// Whether metrics have a series for each tenant. Who may read them then learns the tenants' names.
+        pub tenant_metrics: bool = switch(), value("false");
     }
 }
 

@@ -2,13 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::{super::sample, read};
+use super::{read, samples::switched_on};
 
-/// The sample with every setting switched on, so that mutations reach every kind.
+/// The sample with every setting and example switched on, so that mutations reach every kind.
 fn seed() -> String {
-    let lines = sample();
-    let lines = lines.lines().map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line));
-    let lines: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
+    let text = switched_on(false);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     lines.join("\n")
 }
 

@@ -14,7 +14,7 @@ use crate::{
     session::{Ended, EventKind, TurnEnd},
     telemetry::{Dropped, Outcome, TurnOutcome},
     wire::{
-        RequestId,
+        Methods, RequestId,
         frame::append_frame,
         glance::{Glance, glance},
         scan::Span,
@@ -43,6 +43,9 @@ impl Client {
     pub(super) fn link_message(&mut self, link: LinkId, frame: &Frame<'_>, seen: Glance<'_>, out: &mut Output) -> bool {
         match seen {
             Glance::Event { session, kind } => {
+                if self.is_apart() && !self.sees_event(link, session) {
+                    return false;
+                }
                 if let Some(kind) = EventKind::of(kind)
                     && (kind != EventKind::Delta || self.sessions.awaits_delta())
                 {
@@ -61,12 +64,19 @@ impl Client {
         let id = match seen {
             Glance::Answer { id, .. } => id,
             // Its request id, which the client's answers name, may stand behind a long prompt.
-            Glance::Call { method, .. } => return method.of(body) == Some(PROVIDER_CALL),
+            Glance::Call { method, .. } => return self.is_apart() || method.of(body) == Some(PROVIDER_CALL),
             Glance::Event { .. } => return false,
         };
         let Some(id) = id.of(body).and_then(RequestId::read) else { return true };
-        let open = self.requests.get(&id).map(|open| &open.purpose);
-        id.own_number().is_some() || matches!(open, Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_)))
+        let open = self.requests.get(&id);
+        if open.is_some_and(|open| self.is_apart() && !Methods::get().row(open.method).result_ids.is_empty()) {
+            return true;
+        }
+        id.own_number().is_some()
+            || matches!(
+                open.map(|open| &open.purpose),
+                Some(Purpose::Search(_) | Purpose::Learn | Purpose::End(_) | Purpose::Delete(..))
+            )
     }
 
     /// Sends a frame on as it came. While another backend's large frame is on its way to the client, this link is not read
@@ -161,6 +171,9 @@ impl Client {
             purpose => self.settle(purpose, link, frame.body(), ok, out),
         }
         self.count_answer(&open, ok);
+        if ok && !self.sees_answer(&open, frame.body()) {
+            return self.hide_answer(&id, &open, out);
+        }
         self.pass_to_client(frame, out)
     }
 
@@ -173,8 +186,10 @@ impl Client {
             Purpose::Send(slot) => self.sent(slot, ok),
             Purpose::Attach { slot, known } => self.attach_answered(slot, known, ok),
             Purpose::Detach(slot) if ok => self.let_session_go(slot),
-            Purpose::End(slot) if ok && memchr::memmem::find(body, b"\"success\":false").is_none() => {
-                self.end_session(slot);
+            Purpose::End(slot) if ok && was_done(body) => self.end_session(slot),
+            Purpose::Delete(slot, session) if ok && was_done(body) => {
+                slot.into_iter().for_each(|slot| self.end_session(slot));
+                self.forget_owner(&session);
             }
             Purpose::Learn if ok => self.learnt(body, link),
             _ => {}
@@ -240,6 +255,7 @@ impl Client {
                 self.fail_link(link, out);
             }
             OwnPurpose::Setup => {}
+            OwnPurpose::Exists(place) => self.existence_told(place, Some((frame.body(), ok)), out),
             OwnPurpose::Gather(place) => {
                 if let Some(Some(gather)) = self.gathers.get_mut(place) {
                     gather.answered(frame.body(), ok);
@@ -251,11 +267,15 @@ impl Client {
 
     /// A request of ours will not be answered.
     pub(super) fn missed(&mut self, own: Own, out: &mut Output) {
-        if let OwnPurpose::Gather(place) = own.purpose {
-            if let Some(Some(gather)) = self.gathers.get_mut(place) {
-                gather.missed();
+        match own.purpose {
+            OwnPurpose::Gather(place) => {
+                if let Some(Some(gather)) = self.gathers.get_mut(place) {
+                    gather.missed();
+                }
+                self.finish_gather(place, out);
             }
-            self.finish_gather(place, out);
+            OwnPurpose::Exists(place) => self.existence_told(place, None, out),
+            OwnPurpose::Connect | OwnPurpose::Setup => {}
         }
     }
 
@@ -263,6 +283,9 @@ impl Client {
     fn backend_call(&mut self, link: LinkId, frame: &Frame<'_>, id: Span, method: Span, out: &mut Output) -> bool {
         let body = frame.body();
         let (Some(token), Some(name)) = (id.of(body), method.of(body)) else { return false };
+        if self.is_apart() && !self.sees_request(link, frame, id, method, out) {
+            return false;
+        }
         if name == PROVIDER_CALL {
             self.note_provider_call(link, body);
         }
@@ -291,6 +314,10 @@ impl Client {
         let body = frame.body();
         match method.of(body) {
             Some(CANCEL) => self.backend_cancel(link, body, out),
+            Some(_) if self.is_apart() && !self.sees_notification(body) => {
+                self.shared.metrics.dropped.get(Dropped::Filtered).inc();
+                false
+            }
             Some(b"session.event") => {
                 // Not in the usual shape: read it the slow way.
                 if let Some((session, kind)) = read_event(body)
@@ -335,6 +362,11 @@ impl Client {
         let took = self.now.saturating_duration_since(open.started);
         self.shared.pool.method(Some(usize::from(open.method.0))).answered(outcome, took);
     }
+}
+
+/// The runtime's word for "there was nothing to end" is a result too.
+fn was_done(body: &[u8]) -> bool {
+    memchr::memmem::find(body, b"\"success\":false").is_none()
 }
 
 /// Whether an answer says that the session is not on that backend's disk. Tried on the runtime 1.0.102: resume and

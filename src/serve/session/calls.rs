@@ -14,7 +14,7 @@ use crate::{
     mux::LinkId,
     pool::{Member, Verdict},
     session::is_session_id,
-    telemetry::{Dropped, Way},
+    telemetry::{ClientEnd, Dropped, Rule, Way},
     wire::{
         Method, MethodIndex, Methods, Reason, RequestId, Scan,
         id::OWN_PREFIX,
@@ -39,6 +39,9 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Ends a session and takes it off the disk.
+const DELETE: &str = "session.delete";
+
 impl Client {
     /// One whole frame of the client.
     pub(super) fn client_frame(&mut self, frame: &Frame<'_>, out: &mut Output) {
@@ -48,7 +51,10 @@ impl Client {
                 let message = refused.error.to_string();
                 self.answer_error(refused.id.as_ref(), refused.error.reason(), &message, out);
             }
-            Ok(scan) if scan.is_answer => self.client_answer(frame, &scan, out),
+            Ok(scan) if scan.is_answer => {
+                let _ = self.is_within_quota(frame.body_len, None, out);
+                self.client_answer(frame, &scan, out);
+            }
             Ok(scan) => self.client_call(frame, &scan, out),
         }
     }
@@ -60,8 +66,18 @@ impl Client {
         let row = Methods::get().row(method);
         let call = Call { frame, scan, id: id.as_ref(), method, row };
         tracing::trace!(conn = self.caller.number, method = row.name, ?id, bytes_in = frame.body_len, "call");
+        if let Some(over) = self.turned_away.take() {
+            self.refuse_over(&call, &over, Rule::Connections, out);
+            return self.close(ClientEnd::Unauthenticated, out);
+        }
+        if !self.is_within_quota(frame.body_len, call.id, out) {
+            return;
+        }
         if let Err((reason, message)) = self.may_call(&call) {
             return self.refuse(&call, reason, message, out);
+        }
+        if !self.passes_wall(&call, &name, out) {
+            return;
         }
         if id.is_none() && !matches!(row.route, Route::Cancel) && method == Methods::UNKNOWN {
             return self.shared.metrics.dropped.get(Dropped::UnknownNotification).inc();
@@ -107,6 +123,9 @@ impl Client {
 
     /// To the backend where the session lives.
     fn route_to_session(&mut self, call: &Call<'_>, out: &mut Output) {
+        if self.is_without_session(call, out) {
+            return;
+        }
         let session = match call.scan.value(Place::SessionId) {
             Value::Absent => return self.route_to_general(call, Purpose::Plain, out),
             _ => call.scan.text(call.body(), Place::SessionId),
@@ -114,6 +133,9 @@ impl Client {
         let Some(session) = session else {
             return self.refuse(call, Reason::InvalidParams, "params.sessionId must be a string", out);
         };
+        if self.is_denied_end(call, &session, out) {
+            return;
+        }
         if let Some(slot) = self.sessions.find(&session)
             && self.route_to_own_session(call, slot, out)
         {
@@ -121,6 +143,9 @@ impl Client {
         }
         if !is_session_id(&session) {
             return self.refuse(call, Reason::InvalidParams, "params.sessionId is not a session id", out);
+        }
+        if !self.may_see(&session) {
+            return self.answer_absent(call, &session, out);
         }
         if let Some(live) = self.shared.router.find(&session, self.now) {
             return self.route_to_member(call, &live.home().clone(), self.purpose(call, None), out);
@@ -137,7 +162,7 @@ impl Client {
     /// To a session of this client's table. `false`: it is lost, and the request may go anywhere.
     fn route_to_own_session(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) -> bool {
         let Some(entry) = self.sessions.get(slot) else { return false };
-        let Some(attachment) = &entry.attachment else {
+        if entry.attachment.is_none() {
             if matches!(call.row.route, Route::Detach | Route::End) {
                 self.sessions.remove(slot);
                 return false;
@@ -145,14 +170,10 @@ impl Client {
             let message = "the session's backend is gone; resume the session";
             self.refuse(call, Reason::SessionLost, message, out);
             return true;
-        };
-        let (link, live) = (entry.link, attachment.live().clone());
-        if call.row.route == Route::Send && call.id.is_some() {
-            live.begin_turn(self.now);
-            self.sessions.begin_turn(slot);
-            if let Some(entry) = self.sessions.get_mut(slot) {
-                entry.sends += 1;
-            }
+        }
+        let link = entry.link;
+        if call.row.route == Route::Send && call.id.is_some() && !self.begin_turn(call, slot, out) {
+            return true;
         }
         let purpose = self.purpose(call, Some(slot));
         self.open_on(call, link, purpose, out);
@@ -161,6 +182,10 @@ impl Client {
 
     fn purpose(&self, call: &Call<'_>, slot: Option<Slot>) -> Purpose {
         match (call.row.route, slot) {
+            (Route::End, _) if call.row.name == DELETE && self.guest.is_some() => {
+                let session = call.scan.text(call.body(), Place::SessionId).unwrap_or_default();
+                Purpose::Delete(slot, session.into())
+            }
             (Route::Fork, _) => Purpose::Learn,
             (Route::Send, Some(slot)) => Purpose::Send(slot),
             (Route::Detach, Some(slot)) => Purpose::Detach(slot),
@@ -292,10 +317,13 @@ impl Client {
             return None;
         }
         let call = Call { frame, scan, id: Some(&id), method, row };
+        if !self.passes_wall_unseen(&call) {
+            return None;
+        }
         let slot = self.sessions.find(&scan.text(frame.body(), Place::SessionId)?)?;
         let entry = self.sessions.get(slot).filter(|entry| entry.attachment.is_some())?;
         let link = entry.link;
-        if !self.link_is_ready(link) || self.may_call(&call).is_err() {
+        if !self.link_is_ready(link) || self.may_call(&call).is_err() || self.meter_frame(frame.body_len).is_err() {
             return None;
         }
         self.meter.frames_in += 1;

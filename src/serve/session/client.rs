@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -18,36 +18,41 @@ use tokio::{
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
+    existence::Probe,
+    guest::{Delayed, Guest},
     inbound::{Inbound, Read},
     link::{Link, State, outcome_of},
+    lobby::Place,
     meter::{Meter, Pressure},
     open::{Open, Own},
     outbox::Outbox,
     sessions::Sessions,
     settings::Shared,
     stage::Stage,
-    workspace::{CLIENT, Output, Workspace, with_workspace},
+    workspace::{Output, Workspace, with_workspace},
+    writing::reset_or_failed,
 };
 use crate::{
     mux::{Asks, Gather, LinkId, OwnRequests, Requests, Setup},
     pool::{Member, Verdict},
     route::Caller,
     serve::accept::Seat,
-    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome, Way},
+    telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome},
+    tenancy::Over,
 };
 
 /// After this long a client that was told goodbye is dropped even if it does not close its side.
-const GOODBYE: std::time::Duration = std::time::Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A client that is about to go is looked at this often.
-const DRAIN_TICK: std::time::Duration = std::time::Duration::from_millis(50);
+const DRAIN_TICK: Duration = Duration::from_millis(50);
 
 /// Between the last byte and the end of our side: the Node SDK (1.0.14) drops what it has read but not handed on to the
 /// application when it sees the end.
-const QUIET: std::time::Duration = std::time::Duration::from_millis(250);
+const QUIET: Duration = Duration::from_millis(250);
 
 /// A backend that could not be dialled is left alone by this client for so long.
-const AVOID: std::time::Duration = std::time::Duration::from_secs(1);
+const AVOID: Duration = Duration::from_secs(1);
 
 /// How a client's connection ends.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +94,24 @@ pub struct Client {
     /// Frames for the client that wait for the end of that.
     pub(super) after_flow: Vec<u8>,
     pub(super) authenticated: bool,
+    /// Its place in the lobby, until it has said who it is.
+    pub(super) waits: Option<Place>,
+    /// Who it is, behind a wall.
+    pub(super) guest: Option<Guest>,
+    /// Its `connect`, which has to wait.
+    pub(super) delayed: Option<Delayed>,
+    /// Its tenant had too many connections already when it came.
+    pub(super) turned_away: Option<Over>,
+    /// The `connect` that waited is being judged.
+    pub(super) judging: bool,
+    /// It is over its quota and not read until then.
+    pub(super) paused_until: Option<Instant>,
+    /// Ids that backends were asked about before this client may take them.
+    pub(super) probes: Vec<Option<Probe>>,
+    /// It has attached to a session of somebody else.
+    pub(super) borrows: bool,
+    /// The version of the shares by which its borrowed sessions were last looked at.
+    pub(super) shares_seen: u64,
     /// Wrong tokens so far.
     pub(super) failed_tries: u8,
     pub(super) accepted: Instant,
@@ -110,13 +133,22 @@ pub struct Client {
 
 impl Client {
     /// A driver for a client that was just accepted.
-    pub fn new(shared: Arc<Shared>, socket: TcpStream, address: SocketAddr, seat: Seat) -> Self {
+    pub fn new(shared: Arc<Shared>, socket: TcpStream, address: SocketAddr, seat: Seat, waits: Option<Place>) -> Self {
         let number = shared.clients.fetch_add(1, std::sync::atomic::Ordering::Relaxed).wrapping_add(1).max(1);
         let now = Instant::now();
         let pressure = Pressure::new(&shared.metrics.backpressure);
         Self {
             caller: Caller { number, address },
-            authenticated: shared.settings.token.is_none(),
+            authenticated: !shared.asks(),
+            waits,
+            guest: None,
+            delayed: None,
+            turned_away: None,
+            judging: false,
+            paused_until: None,
+            probes: Vec::new(),
+            borrows: false,
+            shares_seen: 0,
             drain: Some(Box::pin(shared.stage.drain.clone().cancelled_owned())),
             kill: Some(Box::pin(shared.stage.kill.clone().cancelled_owned())),
             shared,
@@ -153,6 +185,7 @@ impl Client {
 
     /// Serves until it ends; gives back why.
     pub async fn run(mut self) -> ClientEnd {
+        self.admit_default();
         let end = std::future::poll_fn(|cx| with_workspace(|workspace| self.poll(cx, workspace))).await;
         self.leave();
         self.shared.listener.closed.get(end).inc();
@@ -266,60 +299,6 @@ impl Client {
         }
     }
 
-    /// Writes what was gathered to every destination, as far as the sockets take it.
-    pub(super) fn flush(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Result<(), ClientEnd> {
-        let Workspace { read, out, .. } = &mut *workspace;
-        let mut index = 0;
-        let mut result = Ok(());
-        let mut lost = Vec::new();
-        while let Some(dest) = out.dest(index) {
-            index += 1;
-            let parts = out.parts(dest, read);
-            let bytes: usize = parts.clone().map(<[u8]>::len).sum();
-            if dest == CLIENT {
-                self.meter.bytes_out += bytes as u64;
-                if let Err(error) = self.outbox.write(&mut self.socket, cx, parts) {
-                    result = Err(reset_or_failed(&error));
-                }
-            } else if let Some(Some(link)) = self.links.get_mut(dest as usize)
-                && let Some(socket) = &mut link.socket
-            {
-                link.metrics.bytes.get(Way::Out).inc_by(bytes as u64);
-                if link.outbox.write(socket, cx, parts).is_err() {
-                    lost.push(dest);
-                }
-            }
-        }
-        workspace.clear();
-        for id in lost {
-            self.lose_link(id, LinkEnd::Reset, &mut workspace.out);
-        }
-        if workspace.out.is_empty() { result } else { self.flush(cx, workspace).and(result) }
-    }
-
-    /// Tries again to write what sockets did not take; that also asks to be woken when they do.
-    fn write_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), ClientEnd> {
-        if !self.outbox.is_empty() {
-            let written = self.outbox.write(&mut self.socket, cx, std::iter::empty());
-            written.map_err(|error| reset_or_failed(&error))?;
-        }
-        for link in self.links.iter_mut().flatten() {
-            let Some(socket) = &mut link.socket else { continue };
-            if !link.outbox.is_empty() {
-                // Its read side will tell that it is gone.
-                let _ = link.outbox.write(socket, cx, std::iter::empty());
-            }
-            if self.client_eof.is_some()
-                && link.outbox.is_empty()
-                && matches!(link.state, State::Ready)
-                && !link.half_closed
-            {
-                link.half_closed = Pin::new(socket).poll_shutdown(cx).is_ready();
-            }
-        }
-        Ok(())
-    }
-
     /// The tokens wake this task; whether they did is read from one atomic, for polling them takes a lock each.
     fn hear_signals(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) {
         let stage = self.shared.stage.now();
@@ -347,6 +326,7 @@ impl Client {
             let tick = self.shared.settings.tick();
             let ending = self.draining || self.closing.is_some();
             let tick = if ending { tick.min(DRAIN_TICK) } else { tick };
+            let tick = tick.min(self.wakes_in());
             let at = TokioInstant::now() + tick;
             self.tick = Some(Box::pin(tokio::time::sleep_until(at)));
         }
@@ -357,6 +337,12 @@ impl Client {
             self.check_deadlines(&mut workspace.out);
         }
         fired
+    }
+
+    /// When this client has to be looked at for a delay or a pause of its own.
+    fn wakes_in(&self) -> Duration {
+        let until = [self.delayed.as_ref().map(|delayed| delayed.until), self.paused_until];
+        until.into_iter().flatten().map(|at| at.saturating_duration_since(self.now)).min().unwrap_or(Duration::MAX)
     }
 
     /// Looks at the deadlines sooner than the tick that is running would.
@@ -422,15 +408,5 @@ impl Client {
         if let Some(Some(link)) = self.links.get(id as usize) {
             link.metrics.opened.get(LinkOutcome::Ok).inc();
         }
-    }
-}
-
-fn reset_or_failed(error: &io::Error) -> ClientEnd {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            ClientEnd::Reset
-        }
-        io::ErrorKind::TimedOut => ClientEnd::Timeout,
-        _ => ClientEnd::Internal,
     }
 }

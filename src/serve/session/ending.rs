@@ -60,6 +60,7 @@ impl Client {
                     self.let_session_go(slot);
                 }
             }
+            Purpose::Probe(place) => self.forget_probe(place),
             Purpose::Send(slot) => {
                 if let Some(entry) = self.sessions.get_mut(slot) {
                     entry.sends = entry.sends.saturating_sub(1);
@@ -203,6 +204,10 @@ impl Client {
         if self.closing.is_some() {
             return;
         }
+        if let Some(delayed) = self.delayed.take() {
+            let id = crate::wire::Scan::read(&delayed.body).ok().and_then(|scan| scan.request_id(&delayed.body));
+            self.answer_error(id.as_ref(), Reason::AuthenticationFailed, "AUTHENTICATION_FAILED", out);
+        }
         if why != ClientEnd::Protocol {
             self.answer_all_open(Reason::Draining, "the connection is being closed", out);
         }
@@ -248,11 +253,17 @@ impl Client {
             || self.sessions.busy() > 0
             || self.draining
             || self.flow_from.is_some()
+            || self.paused_until.is_some()
+            || self.delayed.is_some()
+            || self.borrows
             || self.shared.settings.cut_when_down
     }
 
     /// Looks at every deadline. Called about once a second while there are any.
     pub(super) fn check_deadlines(&mut self, out: &mut Output) {
+        self.paused_until = self.paused_until.filter(|until| *until > self.now);
+        self.judge_delayed(out);
+        self.review_shares(out);
         let (now, settings) = (self.now, &self.shared.settings);
         let since = |at| now.saturating_duration_since(at);
         if !self.authenticated && since(self.accepted) >= settings.auth_timeout {
@@ -331,7 +342,8 @@ impl Client {
                 self.missed(own, out);
             }
         }
-        for (id, open) in self.requests.take_where(|open| open.link != NO_LINK && late(open)) {
+        let gathers = |open: &Open| matches!(open.purpose, Purpose::Gather(_));
+        for (id, open) in self.requests.take_where(|open| !gathers(open) && late(open)) {
             self.count_refusal(&open, Reason::Timeout);
             self.forget_request(open);
             let message = "the backend did not answer within the deadline of this class of request";

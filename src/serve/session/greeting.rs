@@ -1,9 +1,14 @@
 //! `connect`, set-up that belongs to the whole connection, and how a new link learns both.
 
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+
 use super::{
     calls::Call,
     chunk::Frame,
     client::Client,
+    guest::{Delayed, TurnedAway},
     link::{Held, State},
     open::{Open, Own, OwnPurpose, Purpose},
     workspace::Output,
@@ -11,7 +16,7 @@ use super::{
 use crate::{
     model::Secret,
     mux::LinkId,
-    telemetry::ClientEnd,
+    telemetry::{ClientEnd, Rule},
     wire::{Methods, Reason, RequestId, Scan, connect::ConnectParams, scan::Place},
 };
 
@@ -21,22 +26,68 @@ const TRIES: u8 = 3;
 impl Client {
     /// The client's `connect`: its token ends here; the rest goes to the first link, whose answer is the backend's own.
     pub(super) fn connect(&mut self, call: &Call<'_>, out: &mut Output) {
+        if self.is_delayed(call, out) {
+            return;
+        }
         let Some((params, token)) = ConnectParams::read(call.body()) else {
             return self.refuse(call, Reason::InvalidParams, "the params of connect cannot be read", out);
         };
         if !self.is_welcome(token.as_ref()) {
-            self.failed_tries += 1;
-            self.refuse(call, Reason::AuthenticationFailed, "AUTHENTICATION_FAILED", out);
-            if self.failed_tries >= TRIES {
-                self.close(ClientEnd::Unauthenticated, out);
-            }
-            return;
+            return self.turn_away(call, out);
         }
-        self.authenticated = true;
+        match self.admit(token.as_ref()) {
+            Ok(()) => {}
+            Err(TurnedAway::Unknown) => return self.turn_away(call, out),
+            Err(TurnedAway::Full(over)) => {
+                self.refuse_over(call, &over, Rule::Connections, out);
+                return self.close(ClientEnd::Unauthenticated, out);
+            }
+        }
+        (self.authenticated, self.waits) = (true, None);
         self.setup.set_connect(params);
         match call.id {
             Some(id) => self.connect_general(id, out),
             None => self.refuse(call, Reason::InvalidRequest, "connect needs an id", out),
+        }
+    }
+
+    /// An address that showed wrong tokens waits before it is judged again, whatever it shows now; other addresses do not
+    /// notice. `true`: this call waits, or is one too many while another one does.
+    fn is_delayed(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
+        if self.judging {
+            return false;
+        }
+        if self.delayed.is_some() {
+            self.turn_away(call, out);
+            return true;
+        }
+        let delay = if self.authenticated { Duration::ZERO } else { self.delay() };
+        if !delay.is_zero() {
+            self.delayed = Some(Delayed { until: self.now + delay, body: call.body().to_vec() });
+            self.hurry();
+        }
+        !delay.is_zero()
+    }
+
+    /// Judges the `connect` that waited, once its time has come.
+    pub(super) fn judge_delayed(&mut self, out: &mut Output) {
+        if self.delayed.as_ref().is_some_and(|delayed| delayed.until <= self.now)
+            && let Some(delayed) = self.delayed.take()
+        {
+            self.judging = true;
+            self.client_frame(&Frame::of_body(&delayed.body), out);
+            self.judging = false;
+        }
+    }
+
+    /// A wrong token: answered as the runtime does it, but not borne for ever.
+    fn turn_away(&mut self, call: &Call<'_>, out: &mut Output) {
+        self.failed_tries = self.failed_tries.saturating_add(1);
+        self.shared.patience.failed(self.caller.address.ip(), self.now);
+        self.count_refusal_of(Some((call, None)), Rule::Login);
+        self.refuse(call, Reason::AuthenticationFailed, "AUTHENTICATION_FAILED", out);
+        if self.failed_tries >= TRIES {
+            self.close(ClientEnd::Unauthenticated, out);
         }
     }
 
@@ -58,8 +109,12 @@ impl Client {
     }
 
     fn is_welcome(&self, token: Option<&Secret>) -> bool {
+        if self.shared.login.is_some() {
+            return true; // That is `admit`'s to say.
+        }
         let Some(wanted) = &self.shared.settings.token else { return true };
-        token.is_some_and(|token| same(wanted.expose().as_bytes(), token.expose().as_bytes()))
+        token
+            .is_some_and(|token| verify_slices_are_equal(wanted.expose().as_bytes(), token.expose().as_bytes()).is_ok())
     }
 
     /// The link's socket is open: greets it with the client's own `connect`, or with one of ours.
@@ -174,10 +229,4 @@ impl Client {
 fn connect_id(body: &[u8]) -> Option<RequestId> {
     let scan = Scan::read(body).ok()?;
     (scan.method_name(body)? == "connect").then(|| scan.request_id(body)).flatten()
-}
-
-/// Compares in a time that does not tell where the first difference is.
-fn same(a: &[u8], b: &[u8]) -> bool {
-    let differences = a.iter().zip(b).fold(0u8, |sum, (a, b)| sum | (a ^ b));
-    a.len() == b.len() && differences == 0
 }

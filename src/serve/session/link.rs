@@ -58,6 +58,8 @@ pub struct Link {
     pub half_closed: bool,
     /// When the dial began.
     pub since: Instant,
+    /// The session whose event was last let through a wall.
+    pub seen: Box<[u8]>,
     /// Metrics of the backend.
     pub metrics: Arc<BackendMetrics>,
     _slot: LinkSlot,
@@ -91,6 +93,7 @@ impl Link {
             after: Vec::new(),
             half_closed: false,
             since: now,
+            seen: Box::default(),
             metrics,
         }
     }

@@ -48,6 +48,10 @@ impl Pressure {
 impl Client {
     pub(super) fn report_meter(&mut self) {
         let meter = std::mem::take(&mut self.meter);
+        if let Some(guest) = self.guest.as_ref().filter(|_| meter.frames_in > 0) {
+            guest.metrics.frames.inc_by(meter.frames_in);
+            guest.metrics.bytes.inc_by(meter.bytes_in);
+        }
         let listener = &self.shared.listener;
         for (counter, count) in [
             (listener.frames.get(Way::In), meter.frames_in),
@@ -72,7 +76,8 @@ impl Client {
     /// The client is read only while what it sent before has somewhere to go; whoever does not read its answers sends nothing
     /// new either.
     pub(super) fn may_read_client(&self) -> bool {
-        !self.is_backend_full() && self.outbox.len() <= self.shared.settings.high_watermark
+        let waits = self.delayed.is_some() || self.paused_until.is_some();
+        !waits && !self.is_backend_full() && self.outbox.len() <= self.shared.settings.high_watermark
     }
 
     /// A backend does not take what it gets. What does not go out at once has to be copied, and a large frame is large: it

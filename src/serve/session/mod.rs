@@ -5,34 +5,45 @@
 //! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
+//! - `guest`: who the client is; `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
+//!   `existence`: whether an id that nobody owns is some backend's.
 //! - `stage`: serving, draining, over.
-//! - `inbound`, `outbox`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
+//! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
 
 mod answers;
+mod borrowed;
 mod calls;
 mod chunk;
 mod client;
 mod ending;
+mod existence;
 mod greeting;
+mod guest;
 mod inbound;
 mod link;
+mod lobby;
 mod meter;
 mod open;
 mod outbox;
 mod placing;
 mod sessions;
 mod settings;
+mod sight;
 mod stage;
+mod wall;
 mod workspace;
+mod writing;
 
 use std::sync::Arc;
 
 use self::client::Client;
 pub use self::{
+    lobby::Lobby,
     settings::{SessionSettings, Shared},
     stage::{Stage, Stages},
 };
 use super::{accept::Handler, keepalive::Keepalive};
+use crate::telemetry::Rejection;
 
 /// Session mode on one listener.
 #[derive(Clone, Debug)]
@@ -51,7 +62,12 @@ impl SessionMode {
         let shared = self.shared.clone();
         Arc::new(move |socket, address, seat| {
             Keepalive::default().ask(&socket);
-            let client = Client::new(shared.clone(), socket, address, seat);
+            let place = if shared.asks() { Some(shared.lobby.enter(address.ip())) } else { None };
+            if place.as_ref().is_some_and(Option::is_none) {
+                shared.listener.rejected.get(Rejection::Denied).inc();
+                return;
+            }
+            let client = Client::new(shared.clone(), socket, address, seat, place.flatten());
             shared.tracker.spawn(client.run());
         })
     }

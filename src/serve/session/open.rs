@@ -41,10 +41,14 @@ pub enum Purpose {
     Detach(Slot),
     /// The session ended for everybody.
     End(Slot),
+    /// The session is deleted, and its id is free again.
+    Delete(Option<Slot>, Box<str>),
     /// The answer names a session that was made or found on that link.
     Learn,
     /// The session may be on another backend's disk.
     Search(Box<Search>),
+    /// Backends are asked about an id first: the place in the client's table.
+    Probe(usize),
     /// Answers are gathered: the place in the client's table.
     Gather(usize),
 }
@@ -82,4 +86,6 @@ pub enum OwnPurpose {
     Setup,
     /// A part of a gathering.
     Gather(usize),
+    /// Whether the backend knows an id.
+    Exists(usize),
 }

@@ -6,14 +6,17 @@ use super::{
     calls::Call,
     chunk::Frame,
     client::Client,
+    existence::Wanted,
     open::{NO_LINK, Open, Own, OwnPurpose, Purpose, Search},
     sessions::Slot,
     workspace::Output,
 };
 use crate::{
-    mux::{Gather, LinkId, session_id_of},
+    mux::{Gather, LinkId, Pick, session_id_of},
     pool::Member,
-    session::{Claim, is_session_id},
+    session::{Attachment, Claim, is_session_id},
+    telemetry::Rule,
+    tenancy::{Creation, Held, Over},
     wire::{
         Reason, RequestId, Scan,
         edit::{replace, with_session_id},
@@ -31,6 +34,7 @@ impl Client {
         match name {
             "session.create" => self.create(call, out),
             "session.resume" => match self.named(call, Place::SessionId) {
+                Some(session) if !self.may_see(&session) => self.answer_absent(call, &session, out),
                 Some(session) => self.attach(call, &session, true, out),
                 None => self.refuse(call, Reason::InvalidParams, BAD_SESSION_ID, out),
             },
@@ -40,7 +44,7 @@ impl Client {
 
     fn create(&mut self, call: &Call<'_>, out: &mut Output) {
         if let Some(session) = self.named(call, Place::SessionId) {
-            return self.attach(call, &session, false, out);
+            return self.make_if_free(call, &session, out);
         }
         let unnamed = match call.scan.value(Place::SessionId) {
             Value::Absent | Value::Null(_) => true,
@@ -50,7 +54,7 @@ impl Client {
         if !unnamed {
             return self.refuse(call, Reason::InvalidParams, BAD_SESSION_ID, out);
         }
-        let session = self.shared.router.new_session_id(self.caller.address);
+        let session = self.new_session_id();
         if matches!(call.scan.value(Place::Cloud), Value::Object(_)) {
             // A cloud session's id is the service's: it is learnt from the answer.
             return self.learn(call, &session, out);
@@ -58,7 +62,35 @@ impl Client {
         let body = with_session_id(call.body(), call.scan, &session);
         let Ok(scan) = Scan::read(&body) else { return };
         let frame = Frame::of_body(&body);
-        self.attach(&Call { frame: &frame, scan: &scan, ..*call }, &session, false, out);
+        if !self.claim_free(&session) {
+            return self.refuse(call, Reason::Capacity, "the table of session owners is full", out);
+        }
+        self.make(&Call { frame: &frame, scan: &scan, ..*call }, &session, out);
+    }
+
+    /// Makes a session under the id that the client wants, if that is its to take.
+    fn make_if_free(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
+        let creation = match self.behind_wall() {
+            Some((wall, guest)) if self.is_apart() => wall.may_create(&guest.who, session),
+            _ => Creation::Yes,
+        };
+        match creation {
+            Creation::Yes => self.make(call, session, out),
+            Creation::IfAbsent => self.ask_existence(call, session, Wanted::New, out),
+            Creation::No => {
+                self.count_refusal_of(None, Rule::NewSession);
+                self.answer_absent(call, session, out);
+            }
+        }
+    }
+
+    /// An id for a session that its client did not name.
+    fn new_session_id(&self) -> String {
+        let named = |uuid: String| match self.behind_wall() {
+            Some((wall, guest)) => wall.new_session_id(&guest.who, &uuid),
+            None => uuid,
+        };
+        self.shared.router.new_session_id(self.caller.address, named)
     }
 
     fn open_session(&mut self, call: &Call<'_>, out: &mut Output) {
@@ -70,13 +102,27 @@ impl Client {
             _ => None,
         };
         match named {
+            Some(session) if &*kind == "create" => self.make_if_free(call, &session, out),
+            Some(session) if !self.may_see(&session) => self.answer_absent(call, &session, out),
+            Some(session) if self.is_apart() && !self.is_live(&session) => {
+                // The runtime takes the beginning of an id, too: another tenant's, for all we know.
+                self.ask_existence(call, &session, Wanted::Existing, out);
+            }
             Some(session) if &*kind == "resume" && !self.is_live(&session) => {
                 // A resume may name a prefix: what it found is in the answer.
                 self.learn(call, &session, out);
             }
             Some(session) => self.attach(call, &session, false, out),
+            None if self.is_apart() && &*kind != "create" => {
+                self.refuse(
+                    call,
+                    Reason::ParamDenied,
+                    "params.kind: only sessions that are named can be opened here",
+                    out,
+                );
+            }
             None => {
-                let key = self.shared.router.new_session_id(self.caller.address);
+                let key = self.new_session_id();
                 self.learn(call, &key, out);
             }
         }
@@ -101,6 +147,10 @@ impl Client {
             claim.attachment.detach();
             home
         });
+        let over = self.guest.as_ref().and_then(|guest| guest.tenant.quota.take_create(self.now).err());
+        if let Some(over) = over {
+            return self.refuse_over(call, &over, Rule::Creates, out);
+        }
         match home {
             Some(home) => self.route_to_member(call, &home, Purpose::Learn, out),
             None => self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out),
@@ -108,7 +158,7 @@ impl Client {
     }
 
     /// Claims the session for this client and sends the call to its home.
-    fn attach(&mut self, call: &Call<'_>, session: &str, resumes: bool, out: &mut Output) {
+    pub(super) fn attach(&mut self, call: &Call<'_>, session: &str, resumes: bool, out: &mut Output) {
         if let Some(slot) = self.sessions.find(session)
             && let Some(entry) = self.sessions.get(slot).filter(|entry| entry.attachment.is_some())
         {
@@ -134,11 +184,16 @@ impl Client {
         let Some(Claim { attachment, fresh }) = claim else {
             return self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out);
         };
+        if let Err(over) = self.charge(&attachment) {
+            attachment.detach();
+            return self.refuse_over(call, &over, Rule::Sessions, out);
+        }
         let home = attachment.live().home().clone();
         let Some(link) = self.link_to(&home) else {
             return self.refuse(call, Reason::NoBackend, "the session's backend has no address at the moment", out);
         };
         let slot = self.sessions.insert(session, attachment, link);
+        self.borrows |= !self.may_end(session);
         let purpose = if fresh && !rest.is_empty() {
             let (body, session) = (call.body().to_vec(), session.to_owned());
             Purpose::Search(Box::new(Search { body, rest, session, attaches: true, slot: Some(slot) }))
@@ -196,15 +251,32 @@ impl Client {
         Some(search)
     }
 
+    /// Counts a session against its tenant, if nobody is counted for it yet.
+    fn charge(&self, attachment: &Attachment) -> Result<(), Over> {
+        if self.guest.is_some() && !attachment.live().is_charged() {
+            attachment.live().charge(self.hold(Held::Session)?);
+        }
+        Ok(())
+    }
+
     /// A session that a backend made or found for this client.
     pub(super) fn learnt(&mut self, body: &[u8], link: LinkId) {
         let Some(session) = session_id_of(body).filter(|id| is_session_id(id)) else { return };
+        // The runtime made this id for this client; one that is somebody else's is not shown (`sees_answer`).
+        if self.is_apart() && !self.may_see(&session) && !self.claim_free(&session) {
+            return;
+        }
         let Some(Some(link_state)) = self.links.get(link as usize) else { return };
         let home = link_state.member.clone();
         if self.sessions.find(&session).is_some() {
             return;
         }
         if let Some(claim) = self.shared.router.claim_at(&session, self.caller, self.now, &home) {
+            if self.guest.is_some() && !claim.attachment.live().is_charged() {
+                // It lives already: it counts, even where that is one more than the tenant may have.
+                let hold = self.guest.as_ref().map(|guest| guest.tenant.quota.hold_anyway(Held::Session));
+                claim.attachment.live().charge(hold);
+            }
             let slot = self.sessions.insert(&session, claim.attachment, link);
             self.attached(slot);
         }
@@ -220,14 +292,35 @@ impl Client {
     /// deletions, which have to reach the home of what is live. Local disks are all asked.
     pub(super) fn gather(&mut self, call: &Call<'_>, out: &mut Output) {
         let (Some(id), Some(merge)) = (call.id, call.row.merge) else { return };
-        let parts = if self.shared.router.is_local() {
+        if self.lacks_its_list(call, out) {
+            return;
+        }
+        let pick = if self.is_apart() { Pick::read(&call.row.name, call.body()) } else { None };
+        let gather = Gather::new(id.clone(), merge, 0).picking(pick);
+        if let Some((body, asked)) = self.without_foreign(call) {
+            let Ok(scan) = Scan::read(&body) else { return };
+            let frame = Frame::of_body(&body);
+            return self.gather_into(gather.about(asked), &Call { frame: &frame, scan: &scan, ..*call }, merge, out);
+        }
+        self.gather_into(gather, call, merge, out);
+    }
+
+    fn gather_into(&mut self, mut gather: Gather, call: &Call<'_>, merge: Merge, out: &mut Output) {
+        let mut parts = if self.shared.router.is_local() {
             self.parts_for_everyone(call, merge)
         } else if merge == Merge::Freed {
             self.parts_by_home(call)
         } else {
             Vec::new()
         };
-        if parts.len() <= 1 {
+        if parts.is_empty()
+            && self.is_apart()
+            && let Some(Some(link)) = self.general_link().map(|link| self.links[link as usize].as_ref())
+        {
+            // What one backend says is filtered like what several say.
+            parts = vec![(link.member.clone(), self.asked(call, merge))];
+        }
+        if parts.len() <= 1 && !self.is_apart() {
             return match parts.into_iter().next() {
                 Some((member, _)) => self.route_to_member(call, &member, Purpose::Plain, out),
                 None => self.route_to_general(call, Purpose::Plain, out),
@@ -237,7 +330,8 @@ impl Client {
         if place == self.gathers.len() {
             self.gathers.push(None);
         }
-        let mut gather = Gather::new(id.clone(), merge, parts.len());
+        gather.expect(parts.len());
+        let id = gather.id().clone();
         let mut sent = Vec::new();
         for (member, body) in parts {
             match self.link_to(&member).filter(|_| member.verdict() != crate::pool::Verdict::Down) {
@@ -247,7 +341,7 @@ impl Client {
         }
         self.gathers[place] = Some(gather);
         let open = Open { link: NO_LINK, method: call.method, started: self.now, purpose: Purpose::Gather(place) };
-        self.requests.open(id.clone(), open);
+        self.requests.open(id, open);
         for (link, body) in sent {
             let own = self.own.open(Own { link, purpose: OwnPurpose::Gather(place) });
             let Some(body) = with_own_id(&body, &own) else { continue };
@@ -256,12 +350,19 @@ impl Client {
         self.finish_gather(place, out);
     }
 
-    fn parts_for_everyone(&self, call: &Call<'_>, merge: Merge) -> Vec<(Arc<Member>, Vec<u8>)> {
-        let body = match merge {
-            // The newest of all is found in the merged list.
-            Merge::Last => br#"{"jsonrpc":"2.0","id":0,"method":"session.list","params":{}}"#.to_vec(),
+    /// What a backend is asked in the place of a look-up over several.
+    fn asked(&self, call: &Call<'_>, merge: Merge) -> Vec<u8> {
+        match merge {
+            // The newest of all is found in the merged list; behind a wall every look-up is.
+            _ if matches!(merge, Merge::Last) || merge == Merge::Found && self.is_apart() => {
+                br#"{"jsonrpc":"2.0","id":0,"method":"session.list","params":{}}"#.to_vec()
+            }
             _ => call.body().to_vec(),
-        };
+        }
+    }
+
+    fn parts_for_everyone(&self, call: &Call<'_>, merge: Merge) -> Vec<(Arc<Member>, Vec<u8>)> {
+        let body = self.asked(call, merge);
         self.shared.router.everyone().into_iter().map(|member| (member, body.clone())).collect()
     }
 
@@ -292,8 +393,11 @@ impl Client {
         let complete = self.gathers.get(place).and_then(Option::as_ref).is_some_and(Gather::is_complete);
         let Some(gather) = complete.then(|| self.gathers[place].take()).flatten() else { return };
         let Some(open) = self.requests.take(gather.id()) else { return };
-        match gather.finish() {
+        match gather.finish(&|session| self.may_see(session)) {
             Some(body) => {
+                if gather.is_deletion() {
+                    gather.asked().for_each(|session| self.forget_owner(session));
+                }
                 self.count_answer(&open, true);
                 self.tell(&body, out);
             }

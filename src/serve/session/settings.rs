@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
-use super::stage::Stages;
+use super::{lobby::Lobby, stage::Stages};
 use crate::{
     model::Secret,
     route::Router,
     telemetry::{BackendMetrics, ListenerMetrics, Metrics, PoolMetrics},
+    tenancy::{Login, Patience as AddressPatience, Wall},
     wire::methods::Patience,
 };
 
@@ -47,6 +48,8 @@ pub struct SessionSettings {
     pub passive_health: bool,
     /// Links to a backend that health calls down are cut; otherwise they stay, for it may only be busy.
     pub cut_when_down: bool,
+    /// Series by tenant; otherwise all tenants count as one.
+    pub tenant_metrics: bool,
 }
 
 impl Default for SessionSettings {
@@ -68,6 +71,7 @@ impl Default for SessionSettings {
             allow_shutdown: false,
             passive_health: true,
             cut_when_down: false,
+            tenant_metrics: false,
         }
     }
 }
@@ -97,6 +101,14 @@ pub struct Shared {
     pub settings: SessionSettings,
     /// Where sessions go.
     pub router: Router,
+    /// The wall between the pool's tenants; `None` in an open pool.
+    pub wall: Option<Arc<Wall>>,
+    /// How clients say who they are; `None` in an open pool, where `settings.token` is all that is asked for.
+    pub login: Option<Arc<Login>>,
+    /// What addresses did that showed wrong tokens.
+    pub patience: Arc<AddressPatience>,
+    /// Clients that have not said who they are.
+    pub lobby: Arc<Lobby>,
     /// All metrics.
     pub metrics: Arc<Metrics>,
     /// Those of the listener.
@@ -112,6 +124,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether a client has to show something before it may do anything.
+    pub fn asks(&self) -> bool {
+        self.login.as_ref().map_or(self.settings.token.is_some(), |login| login.asks())
+    }
+
     /// The metrics of a backend. A look-up: once for each link.
     pub fn backend(&self, name: &str) -> Arc<BackendMetrics> {
         self.metrics.backend(self.router.pool().name(), name)

@@ -58,6 +58,13 @@ families! {
     errors: Counters<1> = counters("pilotfish_errors_total", ["reason"]; "Errors that this proxy answered itself.");
     dropped: Counters<1> = counters("pilotfish_dropped_total", ["reason"]; "Messages that were thrown away.");
 
+    tenant_connections: Gauges<1> = gauges("pilotfish_tenant_connections", ["tenant"]; "Connections of a tenant; `all` where series by tenant are switched off.");
+    tenant_sessions: Gauges<1> = gauges("pilotfish_tenant_sessions", ["tenant"]; "Live sessions of a tenant.");
+    tenant_turns: Gauges<1> = gauges("pilotfish_tenant_turns", ["tenant"]; "Running turns of a tenant.");
+    tenant_frames: Counters<1> = counters("pilotfish_tenant_frames_total", ["tenant"]; "Frames read from clients of a tenant.");
+    tenant_bytes: Counters<1> = counters("pilotfish_tenant_bytes_total", ["tenant"]; "Bytes of frames read from clients of a tenant.");
+    refusals: Counters<2> = counters("pilotfish_refusals_total", ["tenant", "rule"]; "What the wall between tenants refused; tenant is `none` before the login.");
+
     backend_up: Gauges<2> = gauges("pilotfish_backend_up", ["pool", "backend"]; "1 when health says that the backend is up.");
     backend_state: Gauges<3> = gauges("pilotfish_backend_state", ["pool", "backend", "state"]; "1 for what the backend is to placement now, 0 for the other states.");
     probes: Counters<3> = counters("pilotfish_probes_total", ["pool", "backend", "outcome"]; "Health checks that ended.");

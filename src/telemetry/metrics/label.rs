@@ -42,8 +42,9 @@ labels! {
         /// The envelope is not JSON-RPC 2.0 as we accept it.
         InvalidRequest = "invalid_request",
         /// `params` is not what the method takes.
-        ParamDenied = "param_denied",
         InvalidParams = "invalid_params",
+        /// `params` holds what a pool shared by tenants does not let through.
+        ParamDenied = "param_denied",
         /// A method that this proxy does not pass.
         DeniedByPolicy = "denied_by_policy",
         /// A request with an id that is still in flight.
@@ -208,6 +209,32 @@ labels! {
         Malformed = "malformed",
         /// Anything else.
         Other = "other",
+    }
+
+    /// Which rule of the wall between tenants refused something.
+    Rule {
+        /// The method is not allowed.
+        Method = "method",
+        /// A param is not allowed.
+        Param = "param",
+        /// The session is another tenant's, nobody's, or does not exist.
+        Session = "session",
+        /// The id of a new session is not the tenant's to take.
+        NewSession = "new_session",
+        /// A wrong token.
+        Login = "login",
+        /// Too many connections.
+        Connections = "connections",
+        /// Too many live sessions.
+        Sessions = "sessions",
+        /// Too many turns at once.
+        Turns = "turns",
+        /// Too many frames a second.
+        Frames = "frames",
+        /// Too many bytes a second.
+        Bytes = "bytes",
+        /// Too many new sessions a minute.
+        Creates = "creates",
     }
 
     /// How a health check ended.

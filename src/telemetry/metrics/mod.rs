@@ -8,6 +8,7 @@ mod label;
 mod process;
 #[cfg(test)]
 mod reference;
+mod tenant;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -26,9 +27,10 @@ pub use self::{
     },
     held::Held,
     label::{
-        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, ProbeOutcome, Reason, Rejection, SessionState,
-        Towards, TurnOutcome, Way,
+        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, ProbeOutcome, Reason, Rejection, Rule,
+        SessionState, Towards, TurnOutcome, Way,
     },
+    tenant::TenantMetrics,
 };
 
 /// The content type of [`Metrics::gather`].
@@ -42,6 +44,7 @@ struct Handles {
     listeners: Named<ListenerMetrics>,
     pools: Named<PoolMetrics>,
     backends: HashMap<Box<str>, Named<BackendMetrics>>,
+    tenants: Named<TenantMetrics>,
 }
 
 fn known<M>(handles: &mut Named<M>, name: &str, make: impl FnOnce() -> M) -> Arc<M> {
@@ -116,6 +119,11 @@ impl Metrics {
             None => handles.backends.entry(pool.into()).or_default(),
         };
         known(of_pool, name, || BackendMetrics::new(&self.families, pool, name))
+    }
+
+    /// The handle of a tenant; where series by tenant are switched off, the caller asks for `all`.
+    pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
+        known(&mut self.handles.lock().tenants, name, || TenantMetrics::new(&self.families, name))
     }
 
     /// Says which config is in use; the hash of the one before goes.

@@ -19,6 +19,7 @@ const BLIND: Plan<'static> = Plan {
     pool: "connect_timeout = \"200ms\"",
     health: ONCE,
     shutdown: "",
+    more: "",
     backend: |_| "",
     token: None,
     env: &[],

@@ -18,6 +18,7 @@ const LOCAL: Plan<'static> = Plan {
     pool: "",
     health: super::rig::OFTEN,
     shutdown: "",
+    more: "",
     backend: |_| "",
     token: None,
     env: &[],

@@ -1,6 +1,6 @@
 //! Session mode from outside: the real binary between raw clients and scripted CLIs, one file a theme.
 
-mod admin;
+pub mod admin;
 mod asks;
 mod auth;
 mod basics;
@@ -18,7 +18,7 @@ mod local;
 mod loss;
 mod memory;
 mod pipeline;
-mod raw;
+pub mod raw;
 mod refusal;
-mod rig;
+pub mod rig;
 mod routing;

@@ -22,6 +22,8 @@ pub struct Plan<'a> {
     pub pool: &'a str,
     pub health: &'a str,
     pub shutdown: &'a str,
+    /// Whole tables behind everything else.
+    pub more: &'a str,
     /// Behind each backend's name and address, by its number.
     pub backend: fn(usize) -> &'static str,
     /// The token that the fakes want.
@@ -46,6 +48,7 @@ impl Default for Plan<'_> {
             pool: "",
             health: OFTEN,
             shutdown: "drain_timeout = \"5s\"",
+            more: "",
             backend: |_| "",
             token: None,
             env: &[],
@@ -61,7 +64,7 @@ impl Plan<'_> {
             let more = (self.backend)(at);
             writeln!(list, "  {{ name = \"{}\", address = \"{address}\"{more} }},", name(at)).expect("memory");
         }
-        let Self { storage, listener, session, timeouts, pool, health, shutdown, .. } = self;
+        let Self { storage, listener, session, timeouts, pool, health, shutdown, more, .. } = self;
         format!(
             r#"
 [log]
@@ -86,6 +89,7 @@ backends = [
 {pool}
 [pool.copilot.health]
 {health}
+{more}
 "#
         )
     }

@@ -1,0 +1,108 @@
+//! Short texts with rules of their own: users, sessions, commands, folders of a backend's host.
+
+use std::path::{Component, Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::{Kind, name::name};
+use crate::config::reader::{Reader, Spot};
+
+/// A text of one line that is not empty.
+pub(in crate::config) fn line() -> Words {
+    Words {
+        expects: "a string of one line",
+        right: |text| !text.is_empty() && !text.contains(char::is_control),
+        hint: |_| None,
+    }
+}
+
+/// A session's id, as the runtime takes it, or the beginning of ids.
+pub(in crate::config) fn session_ids() -> Words {
+    let right = |text: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+        !text.is_empty() && text.len() <= 128 && text.strip_suffix('*').unwrap_or(text).bytes().all(plain)
+    };
+    let expects = "a session id: 1 to 128 of A-Z, a-z, 0-9, `_`, `-`; or the beginning of ids and `*`";
+    Words { expects, right, hint: |_| None }
+}
+
+/// A tenant, or a user of one.
+pub(in crate::config) fn grantee() -> Words {
+    let right = |text: &str| match text.split_once('/') {
+        Some((tenant, user)) => name().allows(tenant) && name().allows(user),
+        None => name().allows(text),
+    };
+    Words { expects: "\"TENANT\" or \"TENANT/USER\"", right, hint: |_| None }
+}
+
+/// A slash command without its slash.
+pub(in crate::config) fn slash_command() -> Words {
+    let right = |text: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':' | b'.');
+        (1..=64).contains(&text.len()) && text.bytes().all(plain)
+    };
+    let hint =
+        |text: &str| text.starts_with('/').then(|| format!("without the slash: {:?}", text.trim_start_matches('/')));
+    Words { expects: "the name of a slash command, such as \"plan\"", right, hint }
+}
+
+/// A folder on the machine of the backends, so nothing here looks whether it is there.
+pub(in crate::config) fn host_folder() -> HostFolder {
+    HostFolder
+}
+
+pub(in crate::config) struct Words {
+    expects: &'static str,
+    right: fn(&str) -> bool,
+    hint: fn(&str) -> Option<String>,
+}
+
+impl Kind for Words {
+    type Value = String;
+
+    fn expects(&self) -> String {
+        self.expects.to_owned()
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<String> {
+        let text = value.as_str().unwrap_or_default();
+        if (self.right)(text) { Some(text.to_owned()) } else { self.refuse(reader, spot, value, (self.hint)(text)) }
+    }
+
+    fn stand_in(&self) -> String {
+        String::new()
+    }
+}
+
+pub(in crate::config) struct HostFolder;
+
+impl Kind for HostFolder {
+    type Value = PathBuf;
+
+    fn expects(&self) -> String {
+        "an absolute path without `.` or `..` in it".to_owned()
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<PathBuf> {
+        let text = value.as_str().unwrap_or_default();
+        if !is_plain(text) {
+            let hint = text.starts_with('~').then(|| "written out: there is no shell".to_owned());
+            return self.refuse(reader, spot, value, hint);
+        }
+        if text.trim_matches('/').is_empty() {
+            reader.advise(spot, "\"/\", which is every path".to_owned(), "the folder of the tenant".to_owned());
+        }
+        Some(PathBuf::from(text))
+    }
+
+    fn stand_in(&self) -> PathBuf {
+        PathBuf::new()
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    // `components` would drop a `.` in the middle.
+    let dotted = text.split('/').any(|part| part == "." || part == "..");
+    let rooted = matches!(Path::new(text).components().next(), Some(Component::RootDir));
+    rooted && !dotted && !text.contains(char::is_control)
+}

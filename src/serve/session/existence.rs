@@ -1,0 +1,224 @@
+//! An id that nobody owns may be some backend's session from before this proxy started. Whoever wants to take it for a new
+//! session waits until the backends have said that they do not know it; a session that exists is nobody's to take.
+
+use serde_json::Value;
+
+use super::{
+    calls::Call,
+    chunk::Frame,
+    client::Client,
+    open::{NO_LINK, Open, Own, OwnPurpose, Purpose},
+    workspace::Output,
+};
+use crate::{
+    pool::Verdict,
+    telemetry::Rule,
+    wire::{Methods, Reason, RequestId, Scan},
+};
+
+/// Answers for every session, live or on the disk, with a turn or without one (measured on 1.0.102).
+const QUESTION: &str = "sessions.getClientMetadata";
+
+/// For CLIs that do not know that: knows sessions after their first turn only.
+const QUESTION_OF_OLD: &str = "session.getMetadata";
+
+const QUESTIONS: [&str; 2] = [QUESTION, QUESTION_OF_OLD];
+
+/// How often a backend that was lost is replaced by another one in the asking (on shared storage any can answer).
+const TRIES: u8 = 3;
+
+/// One id that backends are asked about.
+#[derive(Debug)]
+pub struct Probe {
+    /// The client's request, which waits.
+    id: RequestId,
+    /// Its body.
+    body: Vec<u8>,
+    /// The id that it wants.
+    session: String,
+    /// Whether it wants a new session, or one that exists.
+    wants: Wanted,
+    waiting: usize,
+    exists: bool,
+    failed: bool,
+    tries: u8,
+}
+
+/// What the request that waits is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// An id that no backend knows.
+    New,
+    /// A session of that very id: the runtime would also take the beginning of another one's.
+    Existing,
+}
+
+impl Client {
+    /// Asks the backends whether they know `session` before `call` goes on.
+    pub(super) fn ask_existence(&mut self, call: &Call<'_>, session: &str, wants: Wanted, out: &mut Output) {
+        let Some(id) = call.id.cloned() else { return };
+        let (body, session) = (call.body().to_vec(), session.to_owned());
+        let probe = Probe { id: id.clone(), body, session, wants, waiting: 0, exists: false, failed: false, tries: 0 };
+        let place = self.probes.iter().position(Option::is_none).unwrap_or(self.probes.len());
+        if place == self.probes.len() {
+            self.probes.push(None);
+        }
+        self.probes[place] = Some(probe);
+        let open = Open { link: NO_LINK, method: call.method, started: self.now, purpose: Purpose::Probe(place) };
+        self.requests.open(id, open);
+        self.ask(place, out);
+    }
+
+    fn ask(&mut self, place: usize, out: &mut Output) {
+        let Some(Some(probe)) = self.probes.get_mut(place) else { return };
+        probe.tries += 1;
+        let session = serde_json::Value::from(probe.session.as_str()).to_string();
+        let links = if self.shared.router.is_local() {
+            let everyone = self.shared.router.everyone();
+            let all = everyone.len();
+            let alive = everyone.into_iter().filter(|member| member.verdict() != Verdict::Down);
+            let links: Vec<_> = alive.collect::<Vec<_>>().iter().filter_map(|member| self.link_to(member)).collect();
+            if links.len() < all {
+                // A disk that cannot be looked at may hold it.
+                self.fail_probe(place);
+            }
+            links
+        } else {
+            self.general_link().into_iter().collect()
+        };
+        if links.is_empty() {
+            self.fail_probe(place);
+        }
+        for link in links {
+            for method in QUESTIONS {
+                let own = self.own.open(Own { link, purpose: OwnPurpose::Exists(place) });
+                let mut body = br#"{"jsonrpc":"2.0","id":"#.to_vec();
+                own.append_json(&mut body);
+                let params = match method {
+                    QUESTION_OF_OLD => format!(r#"{{"sessionId":{session}}}"#),
+                    _ => format!(r#"{{"sessionIds":[{session}]}}"#),
+                };
+                body.extend_from_slice(format!(r#","method":"{method}","params":{params}}}"#).as_bytes());
+                self.send(&Frame::of_body(&body), Some(&own), link, out);
+                if let Some(Some(probe)) = self.probes.get_mut(place) {
+                    probe.waiting += 1;
+                }
+            }
+        }
+        self.finish_probe(place, out);
+    }
+
+    fn fail_probe(&mut self, place: usize) {
+        if let Some(Some(probe)) = self.probes.get_mut(place) {
+            probe.failed = true;
+        }
+    }
+
+    /// A backend said whether it knows the id; `None`: it will not say.
+    pub(super) fn existence_told(&mut self, place: usize, answer: Option<(&[u8], bool)>, out: &mut Output) {
+        let Some(Some(probe)) = self.probes.get_mut(place) else { return };
+        probe.waiting = probe.waiting.saturating_sub(1);
+        match answer {
+            Some((body, ok)) => probe.exists |= says_it_exists(body, ok, &probe.session),
+            None => probe.failed = true,
+        }
+        self.finish_probe(place, out);
+    }
+
+    /// The request that waited is not waited for any more.
+    pub(super) fn forget_probe(&mut self, place: usize) {
+        if let Some(probe) = self.probes.get_mut(place) {
+            *probe = None;
+        }
+    }
+
+    fn finish_probe(&mut self, place: usize, out: &mut Output) {
+        let Some(Some(probe)) = self.probes.get_mut(place) else { return };
+        if probe.waiting > 0 {
+            return;
+        }
+        if probe.failed && !probe.exists && probe.tries < TRIES && !self.shared.router.is_local() {
+            probe.failed = false;
+            return self.ask(place, out);
+        }
+        let Some(probe) = self.probes[place].take() else { return };
+        let Some(open) = self.requests.take(&probe.id) else { return };
+        let Ok(scan) = Scan::read(&probe.body) else { return };
+        let frame = Frame::of_body(&probe.body);
+        let row = Methods::get().row(open.method);
+        let call = Call { frame: &frame, scan: &scan, id: Some(&probe.id), method: open.method, row };
+        let session = &probe.session;
+        match (probe.exists, probe.wants) {
+            (false, _) if probe.failed => {
+                self.refuse(&call, Reason::NoBackend, "no backend could say whether this session exists", out);
+            }
+            (false, Wanted::New) if self.claim_free(session) => self.make(&call, session, out),
+            (true, Wanted::Existing) => self.attach(&call, session, true, out),
+            _ => self.answer_absent(&call, session, out),
+        }
+    }
+
+    /// Records a new id as this client's. `false`: somebody else was first.
+    pub(super) fn claim_free(&self, session: &str) -> bool {
+        self.behind_wall().is_none_or(|(wall, guest)| wall.claim_free(&guest.who, session))
+    }
+
+    /// A session was deleted: its id is nobody's again.
+    pub(super) fn forget_owner(&self, session: &str) {
+        if let Some(wall) = &self.shared.wall {
+            wall.forget(session);
+        }
+    }
+
+    /// Makes a session whose id is this client's to take.
+    pub(super) fn make(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
+        if self.is_apart() && self.sessions.find(session).is_none() {
+            let quota = self.guest.as_ref().map_or(Ok(()), |guest| guest.tenant.quota.take_create(self.now));
+            if let Err(over) = quota {
+                return self.refuse_over(call, &over, Rule::Creates, out);
+            }
+        }
+        self.attach(call, session, false, out);
+    }
+}
+
+/// Whether an answer to our questions says that the session exists. What cannot be read says so too: nothing is given away
+/// on a guess.
+fn says_it_exists(body: &[u8], ok: bool, session: &str) -> bool {
+    let has = |text: &[u8]| memchr::memmem::find(body, text).is_some();
+    if !ok {
+        // An older CLI without the method cannot say; the other question does.
+        return !has(b"-32601") && !has(b"ot found");
+    }
+    let Ok(Answer { result }) = serde_json::from_slice::<Answer>(body) else { return true };
+    match result {
+        Value::Array(entries) => entries.iter().any(|one| one["sessionId"] == session && one["status"] != "notFound"),
+        Value::Object(members) => !members.is_empty(),
+        _ => true,
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Answer {
+    result: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_backends_say_of_an_id() {
+        let says = |body: &str, ok| says_it_exists(body.as_bytes(), ok, "s-1");
+        let answers =
+            |result: &str| says(&format!(r#"{{"jsonrpc":"2.0","id":"pilotfish-1","result":{result}}}"#), true);
+        assert!(!answers("{}"));
+        assert!(!answers(r#"[{"sessionId":"s-1","status":"notFound"}]"#));
+        assert!(!answers("[]"));
+        assert!(answers(r#"{"session":{"sessionId":"s-1"}}"#));
+        assert!(answers(r#"[{"sessionId":"s-1","status":"ok","metadata":{}}]"#));
+        assert!(answers("null"), "what we do not understand is no yes");
+        assert!(!says(r#"{"jsonrpc":"2.0","id":"pilotfish-1","error":{"code":-32601,"message":"x"}}"#, false));
+        assert!(says(r#"{"jsonrpc":"2.0","id":"pilotfish-1","error":{"code":-32603,"message":"x"}}"#, false));
+    }
+}

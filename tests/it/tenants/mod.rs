@@ -1,0 +1,10 @@
+//! The wall between tenants, over the real binary: who gets in, what reaches a backend, what anybody gets to see.
+
+mod login;
+mod matrix;
+mod names;
+mod quota;
+mod rig;
+mod secrets;
+mod sharing;
+mod sight;

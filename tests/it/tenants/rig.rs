@@ -1,0 +1,107 @@
+//! Two tenants in front of fakes, and frames of the test's own spelling.
+
+use serde_json::{Value, json};
+
+use crate::{
+    rpc_client::RpcClient,
+    session::{
+        raw::{Raw, frame},
+        rig::{Plan, Rig},
+    },
+};
+
+/// Tokens as the tests know them.
+pub const ALICE: &str = "alice-token-000000000001";
+pub const BOB: &str = "bob-token-00000000000002";
+
+/// Tenants `alice` and `bob` with one token each.
+pub const TWO: &str = r#"
+[[tenant]]
+name = "alice"
+tokens = [{ env = "IT_ALICE" }]
+[[tenant]]
+name = "bob"
+tokens = [{ env = "IT_BOB" }]
+"#;
+
+pub const ENV: &[(&str, &str)] = &[("IT_ALICE", ALICE), ("IT_BOB", BOB)];
+
+/// How sessions get their owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids {
+    Prefix,
+    Registry,
+}
+
+impl Ids {
+    /// Lines of the pool's table.
+    pub fn lines(self) -> &'static str {
+        match self {
+            Self::Prefix => "session_ids = \"prefix\"",
+            Self::Registry => "session_ids = \"registry\"",
+        }
+    }
+
+    /// An id for a session of `tenant`.
+    pub fn id(self, tenant: &str, rest: &str) -> String {
+        match self {
+            Self::Prefix => format!("{tenant}--{rest}"),
+            Self::Registry => format!("of-{tenant}-{rest}"),
+        }
+    }
+}
+
+/// Alice and bob in front of `backends` fakes.
+pub async fn two(ids: Ids, backends: usize) -> Rig {
+    Rig::with(Plan { backends, pool: ids.lines(), more: TWO, env: ENV, ..Plan::default() }).await
+}
+
+/// A client that has logged in.
+pub async fn login(rig: &Rig, token: &str) -> RpcClient {
+    let client = rig.stranger().await;
+    client.call("connect", json!({"token": token})).await.expect("a right token");
+    client
+}
+
+/// A client whose frames are spelt by the test.
+pub struct Spelt {
+    raw: Raw,
+    next: u64,
+}
+
+impl Spelt {
+    pub async fn login(rig: &Rig, token: &str) -> Self {
+        let mut spelt = Self { raw: Raw::connect(rig.proxy.addr("sdk")).await, next: 1 };
+        let answer = spelt.call("connect", &json!({"token": token}).to_string()).await;
+        assert!(answer.contains("\"ok\":true"), "{answer}");
+        spelt
+    }
+
+    /// The answer's body to a request with these params; notifications before it are kept out.
+    pub async fn call(&mut self, method: &str, params: &str) -> String {
+        self.call_and_hear(method, params).await.0
+    }
+
+    /// The answer, and what was told before it.
+    pub async fn call_and_hear(&mut self, method: &str, params: &str) -> (String, Vec<String>) {
+        let id = self.next;
+        self.next += 1;
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
+        self.raw.send(&frame(body)).await;
+        let mut told = Vec::new();
+        loop {
+            let body = self.raw.body().await.unwrap_or_else(|| panic!("the connection ended before {method}"));
+            let text = String::from_utf8(body).expect("UTF-8");
+            let value: Value = serde_json::from_str(&text).expect("JSON");
+            if value.get("method").is_none() && value["id"] == id {
+                // The number is the only thing that may differ between two answers.
+                return (text.replacen(&format!("\"id\":{id}"), "\"id\":0", 1), told);
+            }
+            assert!(value["id"].is_null() || value.get("method").is_some(), "{method}: a stray answer {text}");
+            if value["id"].is_null() && value.get("method").is_none() {
+                return (text, told);
+            }
+            told.push(text);
+        }
+    }
+}
