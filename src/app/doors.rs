@@ -92,12 +92,13 @@ impl Open {
 
 fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
     let (squadron, pool) = (&app.fleet.pools[&set.pool], &app.config.pools[&set.pool]);
+    let wall = app.tenants.wall(&set.pool);
     SessionMode::new(Shared {
-        settings: build::session(set, pool),
+        settings: build::session(set, pool, wall.as_deref()),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
-        wall: None,
-        login: None,
-        patience: Default::default(),
+        wall,
+        login: app.tenants.login(&set.name),
+        patience: app.tenants.patience(),
         lobby: Default::default(),
         metrics: app.metrics.clone(),
         listener: app.metrics.listener(&set.name),

@@ -5,6 +5,7 @@
 //! - `fleet`: pools with their probes, name look-ups and supervised CLIs.
 //! - `doors`: sockets bound first, then the listeners behind them.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
+//! - `tenants`: the walls of pools, the logins of listeners, and the files of tokens and keys.
 //! - `stop`: signals, and the order in which things end.
 
 mod build;
@@ -13,6 +14,7 @@ mod fleet;
 mod observer;
 mod seen;
 mod stop;
+mod tenants;
 
 use std::{
     io,
@@ -25,7 +27,8 @@ use std::{
 use thiserror::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{doors::Doors, fleet::Fleet, seen::Seen, stop::Stop};
+pub use self::tenants::TenantsError;
+use self::{doors::Doors, fleet::Fleet, seen::Seen, stop::Stop, tenants::Tenants};
 use crate::{
     config::Config,
     supervise::SuperviseError,
@@ -55,6 +58,9 @@ pub enum AppError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Who may log in.
+    #[error(transparent)]
+    Tenants(#[from] TenantsError),
     /// A supervised pool's settings.
     #[error("pool `{pool}`: {source}")]
     Supervise {
@@ -112,6 +118,7 @@ struct App {
     config: Config,
     metrics: Arc<Metrics>,
     fleet: Fleet,
+    tenants: Tenants,
     bound: Vec<Bound>,
     started: Instant,
     stop: Stop,
@@ -122,12 +129,13 @@ async fn serve(config: Config, doors: Doors, ready: Option<Ready>) -> Result<(),
     let metrics = Arc::new(Metrics::new(&Methods::get().names())?);
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());
+    let tenants = Tenants::start(&config, &background.0, &background.1)?;
     let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
     // Whoever connects at the first moment is not told that nobody is there before anybody was asked.
     let _ = tokio::time::timeout(FIRST_VERDICTS, fleet.judged()).await;
     let stop = Stop::default();
     let bound = doors.bound()?;
-    let app = Arc::new(App { config, metrics, fleet, bound, started: Instant::now(), stop });
+    let app = Arc::new(App { config, metrics, fleet, tenants, bound, started: Instant::now(), stop });
     for bound in &app.bound {
         // The one line that scripts wait for: port 0 becomes known here.
         println!("listening name={} mode={} addr={}", bound.name, bound.mode, bound.address);

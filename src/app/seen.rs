@@ -8,7 +8,8 @@ use std::{
 use super::{App, fleet::Squadron, observer::state_of};
 use crate::{
     admin::{
-        AdminSource, BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts, Status,
+        AdminSource, BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts,
+        ShareAsk, ShareRefusal, ShareStatus, Status,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -70,6 +71,18 @@ impl Seen {
 }
 
 impl AdminSource for Seen {
+    fn shares(&self) -> Vec<ShareStatus> {
+        self.app.tenants.shares(&self.app.config)
+    }
+
+    fn share(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
+        self.app.tenants.share(asked, reason)
+    }
+
+    fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
+        self.app.tenants.unshare(asked, reason)
+    }
+
     fn metrics(&self) -> Result<String, MetricsError> {
         self.refresh();
         self.app.metrics.gather()

@@ -47,9 +47,9 @@ impl Keys {
         if same(&read, &self.seen) {
             return;
         }
-        let taken = read.clone().and_then(|keys| {
-            self.set.verifier(keys).map_err(|why| format!("holds keys that cannot be used: {why}"))
-        });
+        let taken = read
+            .clone()
+            .and_then(|keys| self.set.verifier(keys).map_err(|why| format!("holds keys that cannot be used: {why}")));
         let (listener, path) = (&self.listener, file.display());
         match taken {
             Ok(verifier) => {

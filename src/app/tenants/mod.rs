@@ -2,12 +2,13 @@
 //! them watch.
 //!
 //! # Layout
-//! - `walls`: the walls; `logins`: who may come in where.
+//! - `walls`: the walls; `logins`: who may come in where; `shares`: what an operator may change.
 //! - `tokens`: the tokens of all tenants; `keys`: the keys of one listener's JWTs. Both can be refreshed from their files.
 //! - `watch`: the task that does so.
 
 mod keys;
 mod logins;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -53,7 +54,7 @@ impl Tenants {
         cancel: &CancellationToken,
     ) -> Result<Self, TenantsError> {
         let walls = walls::walls(config);
-        let tokens = TokenRing::new(&config.tenants);
+        let tokens = TokenRing::new(config);
         let keys = keys_of(config)?;
         let logins = logins::logins(config, &walls, tokens.shared(), &keys);
         watch::spawn(Watched { tokens, keys: keys.into_values().collect() }, tracker, cancel);

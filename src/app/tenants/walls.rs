@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     config::{self, Config},
-    tenancy::{
-        FreeIds, Grantee, GuardSettings, Limits, Overrides, Posture, TenantSettings, Wall, WallSettings,
-    },
+    tenancy::{FreeIds, Grantee, GuardSettings, Limits, Overrides, Posture, TenantSettings, Wall, WallSettings},
 };
 
 /// The walls by pool. All listeners of a pool share its wall.
