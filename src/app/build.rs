@@ -67,7 +67,12 @@ pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {
     }
 }
 
-pub(super) fn session(listener: &config::Listener, pool: &config::Pool, wall: Option<&Wall>) -> SessionSettings {
+pub(super) fn session(
+    listener: &config::Listener,
+    pool: &config::Pool,
+    wall: Option<&Wall>,
+    tenant_metrics: bool,
+) -> SessionSettings {
     let set = &listener.session;
     SessionSettings {
         max_frame: set.max_frame,
@@ -85,7 +90,7 @@ pub(super) fn session(listener: &config::Listener, pool: &config::Pool, wall: Op
         long_timeout: set.timeouts.long,
         allow_shutdown: wall.map_or(set.allow_runtime_shutdown, allows_shutdown),
         passive_health: pool.health.passive,
-        tenant_metrics: false,
+        tenant_metrics,
         cut_when_down: pool.health.on_down == config::OnDown::Cut,
     }
 }

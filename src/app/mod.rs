@@ -4,8 +4,8 @@
 //! - `build`: config values into each component's settings.
 //! - `fleet`: pools with their probes, name look-ups and supervised CLIs.
 //! - `doors`: sockets bound first, then the listeners behind them.
+//! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
-//! - `tenants`: the walls of pools, the logins of listeners, and the files of tokens and keys.
 //! - `stop`: signals, and the order in which things end.
 
 mod build;
@@ -13,6 +13,7 @@ mod doors;
 mod fleet;
 mod observer;
 mod seen;
+mod shared;
 mod stop;
 mod tenants;
 
@@ -27,8 +28,13 @@ use std::{
 use thiserror::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::tenants::TenantsError;
-use self::{doors::Doors, fleet::Fleet, seen::Seen, stop::Stop, tenants::Tenants};
+use self::{
+    doors::Doors,
+    fleet::Fleet,
+    seen::Seen,
+    stop::Stop,
+    tenants::{Tenants, TenantsError},
+};
 use crate::{
     config::Config,
     supervise::SuperviseError,
@@ -58,7 +64,7 @@ pub enum AppError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Who may log in.
+    /// The walls between tenants.
     #[error(transparent)]
     Tenants(#[from] TenantsError),
     /// A supervised pool's settings.

@@ -28,6 +28,7 @@ impl Seen {
 
     /// Gauges that are read rather than moved.
     fn refresh(&self) {
+        self.app.count_tenants();
         for (name, squadron) in &self.app.fleet.pools {
             let census = squadron.registry.census();
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
@@ -71,18 +72,6 @@ impl Seen {
 }
 
 impl AdminSource for Seen {
-    fn shares(&self) -> Vec<ShareStatus> {
-        self.app.tenants.shares(&self.app.config)
-    }
-
-    fn share(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
-        self.app.tenants.share(asked, reason)
-    }
-
-    fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
-        self.app.tenants.unshare(asked, reason)
-    }
-
     fn metrics(&self) -> Result<String, MetricsError> {
         self.refresh();
         self.app.metrics.gather()
@@ -110,6 +99,18 @@ impl AdminSource for Seen {
             listeners: self.listeners(),
             pools: self.app.fleet.pools.iter().map(|(name, squadron)| pool_status(name, squadron)).collect(),
         }
+    }
+
+    fn shares(&self) -> Vec<ShareStatus> {
+        self.app.shares()
+    }
+
+    fn share(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
+        self.app.share(asked, reason)
+    }
+
+    fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
+        self.app.unshare(asked, reason)
     }
 }
 

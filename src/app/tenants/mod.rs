@@ -2,13 +2,12 @@
 //! them watch.
 //!
 //! # Layout
-//! - `walls`: the walls; `logins`: who may come in where; `shares`: what an operator may change.
+//! - `walls`: the walls; `logins`: who may come in where.
 //! - `tokens`: the tokens of all tenants; `keys`: the keys of one listener's JWTs. Both can be refreshed from their files.
 //! - `watch`: the task that does so.
 
 mod keys;
 mod logins;
-mod shares;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -23,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{keys::Keys, tokens::TokenRing, watch::Watched};
 use crate::{
     config::{Config, Mode, Posture},
+    serve::session::Lobby,
     tenancy::{JwtError, Login, Patience, Wall},
 };
 
@@ -44,6 +44,7 @@ pub(super) struct Tenants {
     walls: BTreeMap<String, Arc<Wall>>,
     logins: BTreeMap<String, Arc<Login>>,
     patience: Arc<Patience>,
+    lobby: Arc<Lobby>,
 }
 
 impl Tenants {
@@ -59,7 +60,7 @@ impl Tenants {
         let logins = logins::logins(config, &walls, tokens.shared(), &keys);
         watch::spawn(Watched { tokens, keys: keys.into_values().collect() }, tracker, cancel);
         warn_of_open_pools(config);
-        Ok(Self { walls, logins, patience: Arc::default() })
+        Ok(Self { walls, logins, patience: Arc::default(), lobby: Arc::default() })
     }
 
     /// The wall of a pool; `None` where it is open.
@@ -70,6 +71,16 @@ impl Tenants {
     /// How clients of a listener say who they are; `None` where its pool is open.
     pub(super) fn login(&self, listener: &str) -> Option<Arc<Login>> {
         self.logins.get(listener).cloned()
+    }
+
+    /// All walls, by pool.
+    pub(super) fn walls(&self) -> &BTreeMap<String, Arc<Wall>> {
+        &self.walls
+    }
+
+    /// Clients of every listener that have not said who they are.
+    pub(super) fn lobby(&self) -> Arc<Lobby> {
+        self.lobby.clone()
     }
 
     /// What addresses did that showed wrong tokens, at whichever listener.
