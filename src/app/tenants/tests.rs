@@ -23,6 +23,8 @@ use crate::{
     wire::Methods,
 };
 
+type ByName<T> = BTreeMap<String, Arc<T>>;
+
 /// A folder of one test, removed at its end.
 struct Folder(PathBuf);
 
@@ -39,7 +41,7 @@ impl Folder {
     }
 
     /// The config in this folder, with walls, logins and what is watched.
-    fn read(&self, text: &str) -> (BTreeMap<String, Arc<Wall>>, BTreeMap<String, Arc<Login>>, Watched) {
+    fn read(&self, text: &str) -> (ByName<Wall>, ByName<Login>, Watched) {
         let text = format!("{text}{POOL}");
         let env = |name: &str| Some(format!("token of {name}, long enough for all"));
         let config = parse(&text, &self.0.join("config.toml").display().to_string(), &env);
@@ -252,8 +254,8 @@ fn with_jwt(source: &str) -> String {
 fn the_keys_of_jwts_change_with_their_file() {
     let folder = Folder::new("jwks");
     let (first, second) = (Issuer::new("first"), Issuer::new("second"));
-    let kinds: [(&str, fn(&Issuer) -> String); 2] = [("jwks", Issuer::jwks), ("public_key", Issuer::pem)];
-    for (source, text) in kinds {
+    for source in ["jwks", "public_key"] {
+        let text = if source == "jwks" { Issuer::jwks } else { Issuer::pem };
         folder.write("keys", &text(&first));
         let (_, logins, mut watched) = folder.read(&with_jwt(&format!("{source} = {{ file = \"keys\" }}")));
         let login = &logins["sdk"];
