@@ -4,20 +4,22 @@ mod claims;
 mod jwks;
 mod keys;
 mod pem;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, str::FromStr};
 
-use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
+use jsonwebtoken::{Algorithm, crypto::verify, dangerous::insecure_decode_claims, errors::ErrorKind};
 
 use self::{
-    claims::{Path, Rules},
+    claims::{Claims, Path, Rules},
     keys::Keys,
 };
 use super::MAX_TOKEN_BYTES;
 use crate::model::{Identity, Secret};
 
 /// The longest leeway, in seconds: clocks that differ by more are wrong.
-const MAX_LEEWAY: u64 = 300;
+const MAX_LEEWAY: u64 = 3600;
 
 /// What a JWT must be to be believed.
 #[derive(Clone, Debug)]
@@ -157,8 +159,10 @@ pub enum JwtError {
     /// There are keys, but none for these algorithms.
     #[error("no key can be used{}", list(.0))]
     NoKey(Vec<String>),
-    /// An algorithm without a key: it could never be used.
-    #[error("{0} is allowed, but there is no key for it")]
+    /// An algorithm that this kind of key is never for.
+    #[error(
+        "{0} is allowed, but keys of this kind are not for it: HS256 goes with a secret, the others with public keys"
+    )]
     AlgorithmWithoutKey(&'static str),
 }
 
@@ -275,12 +279,13 @@ impl JwtVerifier {
     /// The claims, once a key has vouched for them. A key works with its own algorithm only, never with one that the
     /// token picks.
     fn read_claims(&self, token: &str, algorithm: JwtAlgorithm, kid: Option<&str>) -> Result<Claims, JwtRefusal> {
-        let validation = signature_only(algorithm);
+        let (message, signature) = token.rsplit_once('.').ok_or(JwtRefusal::Malformed)?;
         let mut refusal = JwtRefusal::UnknownKey;
         for key in self.keys.candidates(algorithm, kid)? {
-            match jsonwebtoken::decode::<Claims>(token, key, &validation) {
-                Ok(data) => return Ok(data.claims),
-                Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => refusal = JwtRefusal::Signature,
+            match verify(signature, message.as_bytes(), key, algorithm.of_crate()) {
+                // The crate's careful way to decode reads a clock, and has its own idea of claims.
+                Ok(true) => return insecure_decode_claims(token).map_err(|_| JwtRefusal::Malformed),
+                Ok(false) => refusal = JwtRefusal::Signature,
                 Err(_) => return Err(JwtRefusal::Malformed),
             }
         }
@@ -294,19 +299,7 @@ impl fmt::Debug for JwtVerifier {
     }
 }
 
-type Claims = serde_json::Map<String, serde_json::Value>;
-
 /// Other types (a logout token, say) come from the same issuer for the same audience, and mean something else.
 fn is_access_token(typ: &str) -> bool {
     ["JWT", "at+jwt", "application/at+jwt"].iter().any(|known| known.eq_ignore_ascii_case(typ))
-}
-
-/// The crate checks the signature; the claims are ours, as the crate reads a clock of its own.
-fn signature_only(algorithm: JwtAlgorithm) -> Validation {
-    let mut validation = Validation::new(algorithm.of_crate());
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation
 }
