@@ -65,7 +65,7 @@ pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {
     }
 }
 
-pub(super) fn session(listener: &config::Listener, pool: &config::Pool) -> SessionSettings {
+pub(super) fn session(listener: &config::Listener, pool: &config::Pool, tenant_metrics: bool) -> SessionSettings {
     let set = &listener.session;
     SessionSettings {
         max_frame: set.max_frame,
@@ -83,7 +83,7 @@ pub(super) fn session(listener: &config::Listener, pool: &config::Pool) -> Sessi
         long_timeout: set.timeouts.long,
         allow_shutdown: set.allow_runtime_shutdown,
         passive_health: pool.health.passive,
-        tenant_metrics: false,
+        tenant_metrics,
         cut_when_down: pool.health.on_down == config::OnDown::Cut,
     }
 }

@@ -13,7 +13,9 @@ use std::{
 };
 
 use pilotfish::{
-    admin::{self, AdminSource, BackendStatus, NotReady, PoolStatus, Readiness, ShareAsk, ShareRefusal, ShareStatus, Status},
+    admin::{
+        self, AdminSource, BackendStatus, NotReady, PoolStatus, Readiness, ShareAsk, ShareRefusal, ShareStatus, Status,
+    },
     telemetry::{
         BackendState, ClientEnd, Held, LinkOutcome, Metrics, MetricsError, Outcome, ProbeOutcome, Reason, TurnOutcome,
         Way,

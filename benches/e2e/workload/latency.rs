@@ -18,8 +18,8 @@ pub fn workload() -> Workload {
     Workload {
         name: "128 B calls at 1,000/s",
         metrics: &[
-            Metric { name: "p50", unit: "µs", session: Target::None, connection: Target::None },
-            Metric { name: "p99", unit: "µs", session: Target::None, connection: Target::None },
+            Metric { name: "p50", unit: "µs", session: Target::None, connection: Target::None, walled: Target::None },
+            Metric { name: "p99", unit: "µs", session: Target::None, connection: Target::None, walled: Target::None },
         ],
         run,
     }

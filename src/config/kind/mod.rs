@@ -21,7 +21,7 @@ pub use {
     key_file::{KeyFile, read_key_file},
     secret::{WatchedSecret, read_secret_file},
     template::Template,
-    token::{Token, TokenDigest, TokenSource},
+    token::{Token, TokenSource},
 };
 pub(super) use {
     address::{address, bind, port_range},

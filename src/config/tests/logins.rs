@@ -132,13 +132,28 @@ const JWTS: &[Case] = &[
         ),
         problems: &[
             (5, "listener[0].jwt", &["jwks and secret together", "one of jwks"]),
-            (9, "listener[0].jwt.secret", &["fewer than 32 bytes", "openssl rand"]),
             (10, "listener[0].jwt.algorithms", &["\"HS256\" with public keys", "goes with `secret`"]),
         ],
     },
     Case {
         text: jwt!("issuer = \"i\"\naudience = \"a\"\nsecret = { env = \"LONGER\" }\n"),
         problems: &[(5, "listener[0].jwt.algorithms", &["and a `secret`", "set `algorithms = [\"HS256\"]`"])],
+    },
+    Case {
+        text: jwt!("issuer = \"i\"\naudience = \"a\"\nsecret = { env = \"TOKEN\" }\nalgorithms = [ \"HS256\" ]\n"),
+        problems: &[(8, "listener[0].jwt.secret", &["the secret is shorter than 32 bytes", "openssl rand"])],
+    },
+    Case {
+        text: jwt!(
+            "issuer = \"i\"\naudience = \"a\"\njwks = { file = \"src/config/tests/jwks.json\" }\nalgorithms = [ \"RS256\" ]\n"
+        ),
+        problems: &[(8, "listener[0].jwt.jwks", &["keys that cannot be used: no key can be used", "(kid \"one\")"])],
+    },
+    Case {
+        text: jwt!(
+            "issuer = \"i\"\naudience = \"a\"\njwks = { file = \"src/config/tests/jwks.json\" }\ntenant_claim = \"a..b\"\n"
+        ),
+        problems: &[(9, "listener[0].jwt.tenant_claim", &["an empty part between dots"])],
     },
 ];
 

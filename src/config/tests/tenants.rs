@@ -60,12 +60,12 @@ const TENANTS: &[Case] = &[
         ],
     },
     Case {
-        text: "[[tenant]]\nname = \"a\"\ntokens = [ { env = \"TOKEN\" } ]\nprovider_urls = [ \"api.example.com\", \"https://u:hunter2@a\", \"https://*.a\" ]\nmcp_urls = [ \"https://A\", \"\" ]\n",
+        text: "[[tenant]]\nname = \"a\"\ntokens = [ { env = \"TOKEN\" } ]\nprovider_urls = [ \"api.example.com\", \"https://u:hunter2@a\", \"https://a.*\" ]\nmcp_urls = [ \"https://a?b\", \"\" ]\n",
         problems: &[
             (4, "tenant[0].provider_urls[0]", &["the scheme is missing"]),
             (4, "tenant[0].provider_urls[1]", &["a URL (not shown)", "without a user and password"]),
-            (4, "tenant[0].provider_urls[2]", &["no wildcards"]),
-            (5, "tenant[0].mcp_urls[0]", &["\"https://A\"", "in small letters"]),
+            (4, "tenant[0].provider_urls[2]", &["a `*` stands for the first parts"]),
+            (5, "tenant[0].mcp_urls[0]", &["\"https://a?b\"", "without a query"]),
             (5, "tenant[0].mcp_urls[1]", &["\"\""]),
         ],
     },

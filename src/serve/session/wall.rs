@@ -5,7 +5,7 @@ use super::{calls::Call, client::Client, sessions::Slot, workspace::Output};
 use crate::{
     mux::Asked,
     telemetry::{self, Outcome, Rule},
-    tenancy::{Access, Denied, Held, Hold, Over, Posture, is_sensitive, ids::IdPlaces, ids::ids_at},
+    tenancy::{Access, Denied, Held, Hold, Over, Posture, ids::IdPlaces, ids::ids_at, is_sensitive},
     wire::{
         Methods, Reason, RequestId,
         edit::replace,
