@@ -32,7 +32,12 @@ pub fn workloads() -> [Workload; 2] {
             walled: false,
             run: |context| run(context, &"z".repeat(MIB)),
         },
-        Workload { name: "1 MiB answers, 4 clients", metrics: METRICS, run: |context| run(context, "big") },
+        Workload {
+            name: "1 MiB answers, 4 clients",
+            metrics: METRICS,
+            walled: false,
+            run: |context| run(context, "big"),
+        },
     ]
 }
 

@@ -34,8 +34,18 @@ pub fn workloads() -> [Workload; 2] {
         },
     ];
     [
-        Workload { name: "stream of 300 B events, 1 client", metrics: METRICS, run: |context| run(context, 1) },
-        Workload { name: "stream of 300 B events, 4 clients", metrics: METRICS, run: |context| run(context, 4) },
+        Workload {
+            name: "stream of 300 B events, 1 client",
+            metrics: METRICS,
+            walled: true,
+            run: |context| run(context, 1),
+        },
+        Workload {
+            name: "stream of 300 B events, 4 clients",
+            metrics: METRICS,
+            walled: true,
+            run: |context| run(context, 4),
+        },
     ]
 }
 

@@ -46,12 +46,11 @@ impl Files<'_> {
         for key in HOST_KEYS {
             let Some(value) = fields.get(key) else { continue };
             // GitHub's kinds name a path inside a repository; the runtime leaves the disk alone.
-            if kind.starts_with("github_") && value.text().is_some_and(|text| !text.starts_with('/')) {
-                let inside = value.text().is_some_and(stays_below);
-                if !inside {
-                    return Err(fields.deny(key, NOT_IN_REPO));
+            if kind.starts_with("github_") {
+                match value.text() {
+                    Some(text) if stays_below(text) => continue,
+                    _ => return Err(fields.deny(key, NOT_IN_REPO)),
                 }
-                continue;
             }
             // A relative path is none: the runtime starts from its own folder, not from the session's.
             self.roots.one_or_below(&fields.path(key), value, self.workspace)?;

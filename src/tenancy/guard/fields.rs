@@ -13,6 +13,8 @@ pub struct Fields<'t, 'a> {
 /// The readers of the runtime take the last of two; no reader should have to choose.
 const TWICE: (&str, &str) = ("duplicate_key", "send each key once");
 const CASE: (&str, &str) = ("key_case", "keys are case-sensitive; write it as the SDK does");
+/// Where a method has its session ids: a call that spells one of them differently names nobody's session.
+const IDS: &[&str] = &["sessionId", "inheritPlanBaseFromSessionId"];
 const NO_OBJECT: (&str, &str) = ("not_an_object", "send an object here");
 
 impl<'t, 'a> Fields<'t, 'a> {
@@ -63,8 +65,9 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 
     fn refuse_look_alikes(&self, guarded: &[&str]) -> Result<(), Denied> {
+        let ids = if self.path == "params" { IDS } else { &[] };
         for (key, _) in self.members {
-            if let Some(real) = guarded.iter().find(|real| key.eq_ignore_ascii_case(real) && key != **real) {
+            if let Some(real) = guarded.iter().chain(ids).find(|real| key.eq_ignore_ascii_case(real) && key != **real) {
                 return Err(self.deny(real, CASE));
             }
         }

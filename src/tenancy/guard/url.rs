@@ -51,7 +51,7 @@ struct Url {
 impl Url {
     fn covers(&self, other: &Self) -> bool {
         let host = match self.host.strip_prefix('*') {
-            Some(suffix) => other.host.len() > suffix.len() && other.host.ends_with(suffix),
+            Some(suffix) => other.host.ends_with(suffix),
             None => self.host == other.host,
         };
         host && self.scheme == other.scheme && self.port == other.port && other.path.starts_with(&self.path)
@@ -166,6 +166,10 @@ mod tests {
             "https:models.example.com/v1",
             "https:/models.example.com/v1",
             "http://models.example.com/v1",
+            "http://models.example.com:443/v1",
+            "https://models.example.com/v1/\t../x",
+            "https://models.example.com/v1/ü",
+            "https://models.example.com/v1/x#y",
             "https://models.example.com",
             "https://models.example.com/v10",
             "https://models.example.com/V1",
@@ -221,6 +225,11 @@ mod tests {
         assert!(passes(&["*"], "https://anything.example:8443/x"));
         assert!(!passes(&["*"], "https://u@anything.example/"));
         assert!(!passes(&["*"], "file:///etc/passwd"));
+        assert!(
+            !passes(&["*"], "https://a..example/")
+                && !passes(&["*"], "https://a.example./")
+                && !passes(&["*"], "https:///x")
+        );
         assert!(!passes(&[], "https://anything.example/"));
         assert!(!passes(&["nonsense", "https://"], "https://nonsense/"));
         assert!(UrlRules::check("*").is_ok() && UrlRules::check("https://a.b/c").is_ok());
