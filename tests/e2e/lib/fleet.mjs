@@ -123,8 +123,8 @@ export class Fleet {
     }
 
     /** A started SDK client of this fleet, perhaps with the token of a tenant. */
-    async client(address = this.address, connectionToken = undefined) {
-        const client = new CopilotClient({ connection: RuntimeConnection.forUri(address, { connectionToken }) });
+    async client(address = this.address, connectionToken = undefined, options = {}) {
+        const client = new CopilotClient({ connection: RuntimeConnection.forUri(address, { connectionToken }), ...options });
         this.#clients.add(client);
         await client.start();
         return client;
