@@ -93,7 +93,7 @@ for (const [rule, sessions] of Object.entries(RULES)) {
             assert.equal(made.filter((text) => text === "done").length, 1, made.join("\n"));
         });
 
-        it("gives them back to their owner, whole", async () => {
+        if (rule === "prefix") it("gives them back to their owner, whole", async () => {
             const client = await seats.alice.client();
             for (const [id, owner] of owners) {
                 if (owner !== "alice") continue;
