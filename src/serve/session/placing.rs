@@ -68,7 +68,7 @@ impl Client {
         let body = with_session_id(call.body(), call.scan, &session);
         let Ok(scan) = Scan::read(&body) else { return };
         let frame = Frame::of_body(&body);
-        if !self.claim_free(&session) {
+        if !self.may_see(&session) && !self.claim_free(&session) {
             return self.refuse(call, Reason::Capacity, "the table of session owners is full", out);
         }
         self.make(&Call { frame: &frame, scan: &scan, ..*call }, &session, out);
@@ -339,7 +339,7 @@ impl Client {
         if place == self.gathers.len() {
             self.gathers.push(None);
         }
-        gather.expect(parts.len());
+        gather.wait_for(parts.len());
         let id = gather.id().clone();
         let mut sent = Vec::new();
         for (member, body) in parts {
