@@ -95,12 +95,6 @@ fn wait(failures: u32) -> Duration {
     FIRST.saturating_mul(1 << doublings.min(4)).min(LONGEST)
 }
 
-impl std::fmt::Debug for Patience {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patience").field("addresses", &self.len()).finish()
-    }
-}
-
 struct Offender {
     host: Host,
     failures: u32,
