@@ -27,7 +27,8 @@ fn try_open(addr: SocketAddr, sessions: &[String]) -> io::Result<TcpStream> {
     let mut socket = TcpStream::connect(addr)?;
     socket.set_nodelay(true)?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    ask(&mut socket, 1, "connect", r#"{"clientInfo":{"name":"bench"}}"#)?;
+    let owner = sessions.first().map_or_else(|| tenant(0), |id| id[..3].to_owned());
+    ask(&mut socket, 1, "connect", &format!(r#"{{"clientInfo":{{"name":"bench"}},"token":"{}"}}"#, token(&owner)))?;
     for (at, session) in sessions.iter().enumerate() {
         let params = format!(r#"{{"sessionId":"{session}","model":"mock","streaming":true}}"#);
         ask(&mut socket, at + 2, "session.create", &params)?;
@@ -64,7 +65,17 @@ pub fn read_body(socket: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(body)
 }
 
+/// The tenant that client number `client` is, where tenants are asked for: its session ids begin so.
+pub fn tenant(client: usize) -> String {
+    format!("s{client:02x}")
+}
+
+/// A tenant's token.
+pub fn token(tenant: &str) -> String {
+    format!("bench-token-of-{tenant}")
+}
+
 /// Session ids of 6 characters that no other client has: client `client` of this run, `count` of them.
 pub fn session_ids(client: usize, count: usize) -> Vec<String> {
-    (0..count).map(|at| format!("s{client:02x}-{at:02x}")).collect()
+    (0..count).map(|at| format!("{}-{at:02x}", tenant(client))).collect()
 }

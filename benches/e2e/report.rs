@@ -16,13 +16,13 @@ const END: &str = "<!-- written by `cargo bench --bench e2e`: end -->";
 /// The whole report as Markdown.
 pub fn markdown(table: &Table, args: &Args) -> String {
     let mut text = format!("{}. Medians of {} interleaved rounds.\n\n", machine::describe(), args.rounds);
-    text.push_str("| workload | figure | direct | HAProxy tcp | pilotfish session | / HAProxy | owed | pilotfish connection | / HAProxy | owed |\n");
-    text.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | --- |\n");
+    text.push_str("| workload | figure | direct | HAProxy tcp | pilotfish session | / HAProxy | owed | pilotfish connection | / HAProxy | owed | walled session | / open | owed |\n");
+    text.push_str("| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: | --- | ---: | ---: | --- |\n");
     for row in &table.rows {
         let figure = |kind| figure(row.median(kind));
         writeln!(
             text,
-            "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} ({}) | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             row.workload,
             row.metric.name,
             row.metric.unit,
@@ -34,6 +34,9 @@ pub fn markdown(table: &Table, args: &Args) -> String {
             figure(Kind::Connection),
             ratio(row.ratio(Kind::Connection, Kind::HaProxy)),
             owed(row, Kind::Connection),
+            figure(Kind::Walled),
+            ratio(row.ratio(Kind::Walled, Kind::Session)),
+            owed(row, Kind::Walled),
         )
         .ok();
     }
@@ -70,13 +73,18 @@ fn ratio(value: f64) -> String {
 
 /// The bound and whether it is kept.
 fn owed(row: &Row, kind: Kind) -> String {
-    let target = if kind == Kind::Session { row.metric.session } else { row.metric.connection };
+    let target = match kind {
+        Kind::Session => row.metric.session,
+        Kind::Walled => row.metric.walled,
+        _ => row.metric.connection,
+    };
     let of = |other| row.ratio(kind, other);
     let (bound, value, kept) = match target {
         Target::None => return String::new(),
         Target::AtMost(times) => (format!("≤ {times}"), of(Kind::HaProxy), of(Kind::HaProxy) <= times),
         Target::AtLeast(times) => (format!("≥ {times}"), of(Kind::HaProxy), of(Kind::HaProxy) >= times),
         Target::Absolute(most) => (format!("≤ {most} {}", row.metric.unit), row.median(kind), row.median(kind) <= most),
+        Target::OfOpen(part) => (format!("≥ {part} x open"), of(Kind::Session), of(Kind::Session) >= part),
         Target::OfDirect(part) => (format!("≤ {part} x direct"), of(Kind::Direct), of(Kind::Direct) <= part),
     };
     match (value.is_nan(), kept) {

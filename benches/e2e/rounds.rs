@@ -45,6 +45,10 @@ pub fn run(args: &Args) -> io::Result<Table> {
         let mut readings = vec![[const { Vec::new() }; Kind::ALL.len()]; workload.metrics.len()];
         for round in 0..args.rounds {
             for (at, kind) in Kind::ALL.into_iter().enumerate() {
+                if kind == Kind::Walled && !workload.walled {
+                    metrics_of(&mut readings, at, &vec![f64::NAN; workload.metrics.len()]);
+                    continue;
+                }
                 // A fresh process for each run: memory and heap are nobody's inheritance.
                 let outcome = Peer::start(kind, &backends.addrs, &args.pilotfish)
                     .and_then(|peer| (workload.run)(&Context { args, peer: &peer, backends: &backends }));
@@ -53,7 +57,7 @@ pub fn run(args: &Args) -> io::Result<Table> {
                     table.failures.push(format!("{name}, {peer}, round {}: {error}", round + 1));
                     vec![f64::NAN; workload.metrics.len()]
                 });
-                values.into_iter().zip(&mut readings).for_each(|(value, metric)| metric[at].push(value));
+                metrics_of(&mut readings, at, &values);
             }
             eprintln!("{}: round {} of {}", workload.name, round + 1, args.rounds);
         }
@@ -62,6 +66,10 @@ pub fn run(args: &Args) -> io::Result<Table> {
         }
     }
     Ok(table)
+}
+
+fn metrics_of(readings: &mut [[Vec<f64>; Kind::ALL.len()]], at: usize, values: &[f64]) {
+    values.iter().zip(readings).for_each(|(value, metric)| metric[at].push(*value));
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

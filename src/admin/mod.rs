@@ -3,11 +3,13 @@
 //! # Layout
 //! - [`serve`]: runs it on a bound socket.
 //! - [`AdminSource`]: what it asks the proxy; [`Status`], [`Readiness`]: what it is told.
-//! - `door`: the sockets, with their limits; `host`: whom a loopback listener answers; `routes`: the answers.
+//! - `door`: the sockets, with their limits; `host`: whom a loopback listener answers; `routes`: the answers; `shares`: who else
+//!   may attach to a session.
 
 mod door;
 mod host;
 mod routes;
+mod shares;
 mod status;
 
 use std::{io, sync::Arc, time::Duration};
@@ -16,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::MetricsError;
+pub use shares::{ShareAsk, ShareRefusal, ShareStatus};
 pub use status::{BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts, Status};
 
 use self::{door::Door, host::Hosts};
@@ -33,6 +36,15 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// The whole state.
     fn status(&self) -> Status;
+
+    /// Sessions that others may attach to.
+    fn shares(&self) -> Vec<ShareStatus>;
+
+    /// Shares a session, for the reason given.
+    fn share(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal>;
+
+    /// Takes such a share back.
+    fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal>;
 }
 
 /// Answers on `listener` until `cancel`; returns when every connection is closed, at most a second later. Cancel it

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tracing::error;
 
-use super::{AdminSource, host::Hosts};
+use super::{AdminSource, host::Hosts, shares};
 use crate::telemetry::TEXT_FORMAT;
 
 type Source = Arc<dyn AdminSource>;
@@ -26,8 +26,9 @@ pub fn router(source: Source, hosts: Hosts) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/status", get(status))
+        .route("/shares", get(shares::list).post(shares::grant).delete(shares::revoke))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such page") })
-        .method_not_allowed_fallback(|| async { refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD") })
+        .method_not_allowed_fallback(|| async { refusal(StatusCode::METHOD_NOT_ALLOWED, "not a method of this page") })
         .layer(middleware::from_fn_with_state(hosts, guard))
         .with_state(source)
 }
@@ -41,7 +42,7 @@ async fn guard(State(hosts): State<Hosts>, request: Request, next: Next) -> Resp
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
+    if answer.status() == StatusCode::METHOD_NOT_ALLOWED && !answer.headers().contains_key(header::ALLOW) {
         answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     }
     answer
@@ -64,12 +65,12 @@ fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0")
 }
 
-fn refusal(status: StatusCode, why: &str) -> Response {
+pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
 
 /// Asks the source on a thread that may block: it reads `/proc` and takes locks.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     source: Source,
     question: impl FnOnce(&dyn AdminSource) -> T + Send + 'static,
 ) -> Result<T, Response> {

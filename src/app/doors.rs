@@ -92,13 +92,14 @@ impl Open {
 
 fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
     let (squadron, pool) = (&app.fleet.pools[&set.pool], &app.config.pools[&set.pool]);
+    let wall = app.tenants.wall(&set.pool);
     SessionMode::new(Shared {
-        settings: build::session(set, pool),
+        settings: build::session(set, pool, wall.as_deref(), app.config.admin.tenant_metrics),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
-        wall: None,
-        login: None,
-        patience: Default::default(),
-        lobby: Default::default(),
+        wall,
+        login: app.tenants.login(&set.name),
+        patience: app.tenants.patience(),
+        lobby: app.tenants.lobby(),
         metrics: app.metrics.clone(),
         listener: app.metrics.listener(&set.name),
         pool: app.metrics.pool(&set.pool),

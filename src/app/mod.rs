@@ -4,6 +4,7 @@
 //! - `build`: config values into each component's settings.
 //! - `fleet`: pools with their probes, name look-ups and supervised CLIs.
 //! - `doors`: sockets bound first, then the listeners behind them.
+//! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `stop`: signals, and the order in which things end.
 
@@ -12,7 +13,9 @@ mod doors;
 mod fleet;
 mod observer;
 mod seen;
+mod shared;
 mod stop;
+mod tenants;
 
 use std::{
     io,
@@ -25,7 +28,13 @@ use std::{
 use thiserror::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{doors::Doors, fleet::Fleet, seen::Seen, stop::Stop};
+use self::{
+    doors::Doors,
+    fleet::Fleet,
+    seen::Seen,
+    stop::Stop,
+    tenants::{Tenants, TenantsError},
+};
 use crate::{
     config::Config,
     supervise::SuperviseError,
@@ -55,6 +64,9 @@ pub enum AppError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The walls between tenants.
+    #[error(transparent)]
+    Tenants(#[from] TenantsError),
     /// A supervised pool's settings.
     #[error("pool `{pool}`: {source}")]
     Supervise {
@@ -112,6 +124,7 @@ struct App {
     config: Config,
     metrics: Arc<Metrics>,
     fleet: Fleet,
+    tenants: Tenants,
     bound: Vec<Bound>,
     started: Instant,
     stop: Stop,
@@ -122,12 +135,13 @@ async fn serve(config: Config, doors: Doors, ready: Option<Ready>) -> Result<(),
     let metrics = Arc::new(Metrics::new(&Methods::get().names())?);
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());
+    let tenants = Tenants::start(&config, &background.0, &background.1)?;
     let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
     // Whoever connects at the first moment is not told that nobody is there before anybody was asked.
     let _ = tokio::time::timeout(FIRST_VERDICTS, fleet.judged()).await;
     let stop = Stop::default();
     let bound = doors.bound()?;
-    let app = Arc::new(App { config, metrics, fleet, bound, started: Instant::now(), stop });
+    let app = Arc::new(App { config, metrics, fleet, tenants, bound, started: Instant::now(), stop });
     for bound in &app.bound {
         // The one line that scripts wait for: port 0 becomes known here.
         println!("listening name={} mode={} addr={}", bound.name, bound.mode, bound.address);

@@ -8,7 +8,8 @@ use std::{
 use super::{App, fleet::Squadron, observer::state_of};
 use crate::{
     admin::{
-        AdminSource, BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts, Status,
+        AdminSource, BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts,
+        ShareAsk, ShareRefusal, ShareStatus, Status,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -27,6 +28,7 @@ impl Seen {
 
     /// Gauges that are read rather than moved.
     fn refresh(&self) {
+        self.app.count_tenants();
         for (name, squadron) in &self.app.fleet.pools {
             let census = squadron.registry.census();
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
@@ -97,6 +99,18 @@ impl AdminSource for Seen {
             listeners: self.listeners(),
             pools: self.app.fleet.pools.iter().map(|(name, squadron)| pool_status(name, squadron)).collect(),
         }
+    }
+
+    fn shares(&self) -> Vec<ShareStatus> {
+        self.app.shares()
+    }
+
+    fn share(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
+        self.app.share(asked, reason)
+    }
+
+    fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
+        self.app.unshare(asked, reason)
     }
 }
 

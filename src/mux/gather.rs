@@ -113,7 +113,7 @@ impl Gather {
     }
 
     /// So many backends are asked.
-    pub fn expect(&mut self, waiting: usize) {
+    pub fn wait_for(&mut self, waiting: usize) {
         self.waiting = waiting;
     }
 

@@ -9,7 +9,7 @@
 //! - `quota`: how much and how often.
 //! - `wall`: all of it for one pool.
 
-mod guard;
+pub mod guard;
 pub mod ids;
 pub mod login;
 mod naming;

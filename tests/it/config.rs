@@ -74,6 +74,28 @@ fn check_tells_problems_and_warnings_and_fails() {
     }
 }
 
+/// A tenant with a token, a pool that tenants share and one that is nobody's business: told whole, and no token in it.
+#[test]
+fn check_tells_what_is_wrong_with_tenants() {
+    let bad = "[[listener]]\nname = \"a\"\nbind = \"0.0.0.0:1\"\npool = \"x\"\nmode = \"connection\"\n\
+        [pool.x]\nbackends = [ { name = \"a\", address = \"a:1\" } ]\n\
+        [[tenant]]\nname = \"alice-\"\ntokens = [ \"hunter2\" ]\nmethods = { allow = [ \"runtime.shutdown\" ] }\n";
+    let file = ConfigFile::new("tenants", bad);
+    let output = pilotfish(&["check", file.path()]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    let told: Vec<&str> = text(&output.stderr).lines().collect();
+    let starts = [
+        ":5:8: error: listener[0].mode: found \"connection\" for the pool x, which tenants share;",
+        ":9:8: error: tenant[0].name: found \"alice-\", with which session ids of the pool x cannot begin",
+        ":10:12: error: tenant[0].tokens[0]: found string (not shown);",
+        ":11:23: warning: tenant[0].methods.allow[0]: found \"runtime.shutdown\" in a pool that tenants share:",
+    ];
+    assert_eq!(told.len(), starts.len(), "{told:#?}");
+    for (line, start) in told.iter().zip(starts) {
+        assert!(line.starts_with(&format!("{}{start}", file.path())) && !line.contains("hunter2"), "{line}");
+    }
+}
+
 #[test]
 fn check_of_a_missing_file_fails() {
     let output = pilotfish(&["check", "/nowhere/pilotfish.toml"]);

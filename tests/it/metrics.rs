@@ -13,7 +13,9 @@ use std::{
 };
 
 use pilotfish::{
-    admin::{self, AdminSource, BackendStatus, NotReady, PoolStatus, Readiness, Status},
+    admin::{
+        self, AdminSource, BackendStatus, NotReady, PoolStatus, Readiness, ShareAsk, ShareRefusal, ShareStatus, Status,
+    },
     telemetry::{
         BackendState, ClientEnd, Held, LinkOutcome, Metrics, MetricsError, Outcome, ProbeOutcome, Reason, TurnOutcome,
         Way,
@@ -55,6 +57,19 @@ impl AdminSource for Proxy {
         let backend = BackendStatus { name: "cli-1".into(), state: "up".into(), weight: 1, ..Default::default() };
         let pool = PoolStatus { name: "copilot".into(), backends: vec![backend], ..Default::default() };
         Status { version: "1.2.3".into(), pools: vec![pool], ..Default::default() }
+    }
+
+    fn shares(&self) -> Vec<ShareStatus> {
+        Vec::new()
+    }
+
+    fn share(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
+        assert!(!reason.is_empty());
+        if asked.pool == "copilot" { Ok(()) } else { Err(ShareRefusal::NoWall) }
+    }
+
+    fn unshare(&self, _: &ShareAsk, _: &str) -> Result<(), ShareRefusal> {
+        Err(ShareRefusal::NotGranted)
     }
 }
 
@@ -287,6 +302,30 @@ async fn what_is_not_served_is_refused_in_json() {
     let mut answer = Vec::new();
     let _ = timeout(LIMIT, stream.read_to_end(&mut answer)).await.expect("closed");
     assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
+    admin.finish().await;
+}
+
+#[tokio::test]
+async fn what_changes_something_says_why() {
+    let admin = Admin::start().await;
+    let ask = |method: &str, query: &str, header: &str| {
+        format!("{method} /shares?{query} HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n")
+    };
+    let (good, reason) = ("pool=copilot&session=alice--x&with=bob", "X-Pilotfish-Reason: pairing\r\n");
+    for (request, status) in [
+        (ask("POST", good, reason), "200"),
+        (ask("POST", good, ""), "403"),
+        (ask("POST", good, "X-Pilotfish-Reason:  \r\n"), "403"),
+        (ask("POST", "pool=other&session=alice--x&with=bob", reason), "404"),
+        (ask("POST", "pool=copilot&session=alice--x", reason), "400"),
+        (ask("POST", "pool=copilot&session=alice--x&with=bob&more=1", reason), "400"),
+        (ask("DELETE", good, reason), "404"),
+        (ask("GET", "", ""), "200"),
+        (ask("PUT", good, reason), "405"),
+    ] {
+        let answer = admin.ask(&request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{answer}");
+    }
     admin.finish().await;
 }
 

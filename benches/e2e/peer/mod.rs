@@ -19,10 +19,12 @@ pub enum Kind {
     HaProxy,
     Session,
     Connection,
+    /// Session mode with a wall between sixteen tenants.
+    Walled,
 }
 
 impl Kind {
-    pub const ALL: [Self; 4] = [Self::Direct, Self::HaProxy, Self::Session, Self::Connection];
+    pub const ALL: [Self; 5] = [Self::Direct, Self::HaProxy, Self::Session, Self::Connection, Self::Walled];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -30,6 +32,7 @@ impl Kind {
             Self::HaProxy => "HAProxy tcp",
             Self::Session => "pilotfish session",
             Self::Connection => "pilotfish connection",
+            Self::Walled => "pilotfish walled",
         }
     }
 }
@@ -48,7 +51,7 @@ impl Peer {
         match kind {
             Kind::Direct => Ok(Self { addr: backends[0], child: None, folder: None }),
             Kind::HaProxy => haproxy::start(backends),
-            Kind::Session | Kind::Connection => pilotfish::start(kind, backends, binary),
+            Kind::Session | Kind::Connection | Kind::Walled => pilotfish::start(kind, backends, binary),
         }
     }
 

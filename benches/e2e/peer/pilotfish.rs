@@ -12,14 +12,19 @@ use std::{
 };
 
 use super::{Kind, Peer, folder, pinned};
-use crate::client::PATIENCE;
+use crate::client::{PATIENCE, tenant, token};
+
+/// As many as a workload has clients: each is a tenant of its own.
+const TENANTS: usize = 16;
 
 pub fn start(kind: Kind, backends: &[SocketAddr], binary: &Path) -> io::Result<Peer> {
-    let mode = if kind == Kind::Session { "session" } else { "connection" };
-    let folder = folder(mode)?;
+    let mode = if kind == Kind::Connection { "connection" } else { "session" };
+    let folder = folder(kind.name())?;
     let file = folder.join("pilotfish.toml");
-    fs::write(&file, config(mode, backends))?;
+    let tenants = if kind == Kind::Walled { TENANTS } else { 0 };
+    fs::write(&file, config(mode, backends, tenants))?;
     let mut child = pinned(binary)
+        .envs((0..tenants).map(|at| (format!("BENCH_TOKEN_{at:02x}"), token(&tenant(at)))))
         .args(["run", "--config"])
         .arg(&file)
         .stdin(Stdio::null())
@@ -49,10 +54,15 @@ fn listening(line: &str) -> Option<SocketAddr> {
     fields.split(' ').find_map(|field| field.strip_prefix("addr="))?.parse().ok()
 }
 
-fn config(mode: &str, backends: &[SocketAddr]) -> String {
+fn config(mode: &str, backends: &[SocketAddr], tenants: usize) -> String {
     let mut list = String::new();
     for (at, backend) in backends.iter().enumerate() {
         write!(list, r#"{{ name = "cli-{at}", address = "{backend}" }}, "#).ok();
+    }
+    let wall = if tenants == 0 { "" } else { "session_id_template = \"{tenant}-\"" };
+    let mut names = String::new();
+    for at in 0..tenants {
+        write!(names, "[[tenant]]\nname = \"{}\"\ntokens = [{{ env = \"BENCH_TOKEN_{at:02x}\" }}]\n", tenant(at)).ok();
     }
     let policy = if mode == "session" { "consistent-hash" } else { "round-robin" };
     format!(
@@ -69,12 +79,13 @@ pool = "bench"
 [pool.bench]
 policy = "{policy}"
 storage = "shared"
+{wall}
 backends = [ {list}]
 [pool.bench.health]
 interval = "5s"
 timeout = "2s"
 rise = 1
 fall = 3
-"#
+{names}"#
     )
 }

@@ -16,17 +16,43 @@ pub fn workloads() -> [Workload; 2] {
         Workload {
             name: "128 B calls, 16 connections",
             metrics: &[
-                Metric { name: "calls", unit: "/s", session: Target::AtLeast(0.9), connection: Target::AtLeast(1.0) },
-                Metric { name: "CPU per million", unit: "s", session: Target::AtMost(1.1), connection: Target::None },
+                Metric {
+                    name: "calls",
+                    unit: "/s",
+                    session: Target::AtLeast(0.9),
+                    connection: Target::AtLeast(1.0),
+                    walled: Target::OfOpen(0.95),
+                },
+                Metric {
+                    name: "CPU per million",
+                    unit: "s",
+                    session: Target::AtMost(1.1),
+                    connection: Target::None,
+                    walled: Target::None,
+                },
             ],
+            walled: true,
             run: |context| run(context, Load { clients: 16, sessions: 1, depth: 1 }),
         },
         Workload {
             name: "16 pipelined sessions a client over 4 backends",
             metrics: &[
-                Metric { name: "calls", unit: "/s", session: Target::None, connection: Target::None },
-                Metric { name: "CPU per million", unit: "s", session: Target::AtMost(3.0), connection: Target::None },
+                Metric {
+                    name: "calls",
+                    unit: "/s",
+                    session: Target::None,
+                    connection: Target::None,
+                    walled: Target::OfOpen(0.95),
+                },
+                Metric {
+                    name: "CPU per million",
+                    unit: "s",
+                    session: Target::AtMost(3.0),
+                    connection: Target::None,
+                    walled: Target::None,
+                },
             ],
+            walled: true,
             run: |context| run(context, Load { clients: 16, sessions: 16, depth: 1 }),
         },
     ]

@@ -8,11 +8,13 @@ use crate::{client, usage};
 pub fn workload() -> Workload {
     Workload {
         name: "idle clients, connected",
+        walled: false,
         metrics: &[Metric {
             name: "resident memory each",
             unit: "KiB",
             session: Target::Absolute(16.0),
             connection: Target::Absolute(16.0),
+            walled: Target::None,
         }],
         run,
     }

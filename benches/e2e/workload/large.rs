@@ -16,12 +16,28 @@ const DEPTH: u32 = 2;
 
 pub fn workloads() -> [Workload; 2] {
     const METRICS: &[Metric] = &[
-        Metric { name: "bytes", unit: "MB/s", session: Target::AtLeast(3.0), connection: Target::AtLeast(2.5) },
-        Metric { name: "CPU per GB", unit: "s", session: Target::None, connection: Target::None },
+        Metric {
+            name: "bytes",
+            unit: "MB/s",
+            session: Target::AtLeast(3.0),
+            connection: Target::AtLeast(2.5),
+            walled: Target::None,
+        },
+        Metric { name: "CPU per GB", unit: "s", session: Target::None, connection: Target::None, walled: Target::None },
     ];
     [
-        Workload { name: "1 MiB requests, 4 clients", metrics: METRICS, run: |context| run(context, &"z".repeat(MIB)) },
-        Workload { name: "1 MiB answers, 4 clients", metrics: METRICS, run: |context| run(context, "big") },
+        Workload {
+            name: "1 MiB requests, 4 clients",
+            metrics: METRICS,
+            walled: false,
+            run: |context| run(context, &"z".repeat(MIB)),
+        },
+        Workload {
+            name: "1 MiB answers, 4 clients",
+            metrics: METRICS,
+            walled: false,
+            run: |context| run(context, "big"),
+        },
     ]
 }
 

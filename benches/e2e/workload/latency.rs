@@ -17,9 +17,10 @@ const EVERY: Duration = Duration::from_millis(1);
 pub fn workload() -> Workload {
     Workload {
         name: "128 B calls at 1,000/s",
+        walled: false,
         metrics: &[
-            Metric { name: "p50", unit: "µs", session: Target::None, connection: Target::None },
-            Metric { name: "p99", unit: "µs", session: Target::None, connection: Target::None },
+            Metric { name: "p50", unit: "µs", session: Target::None, connection: Target::None, walled: Target::None },
+            Metric { name: "p99", unit: "µs", session: Target::None, connection: Target::None, walled: Target::None },
         ],
         run,
     }

@@ -20,6 +20,8 @@ pub struct Metric {
     pub unit: &'static str,
     pub session: Target,
     pub connection: Target,
+    /// What a wall may cost: a bound on the walled session mode's ratio to the open one's.
+    pub walled: Target,
 }
 
 /// A bound on a figure.
@@ -32,6 +34,8 @@ pub enum Target {
     AtLeast(f64),
     /// At most this, whatever HAProxy's is.
     Absolute(f64),
+    /// At least this many times the open session mode's.
+    OfOpen(f64),
     /// At most this part of the direct one.
     OfDirect(f64),
 }
@@ -40,6 +44,8 @@ pub enum Target {
 pub struct Workload {
     pub name: &'static str,
     pub metrics: &'static [Metric],
+    /// Whether it is also run with a wall between tenants.
+    pub walled: bool,
     pub run: fn(&Context) -> io::Result<Vec<f64>>,
 }
 

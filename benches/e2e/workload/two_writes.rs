@@ -17,7 +17,14 @@ const WARM: u32 = 20;
 pub fn workload() -> Workload {
     Workload {
         name: "calls in two writes, as the Node SDK's",
-        metrics: &[Metric { name: "median", unit: "ms", session: Target::OfDirect(0.02), connection: Target::None }],
+        walled: false,
+        metrics: &[Metric {
+            name: "median",
+            unit: "ms",
+            session: Target::OfDirect(0.02),
+            connection: Target::None,
+            walled: Target::None,
+        }],
         run,
     }
 }

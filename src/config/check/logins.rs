@@ -1,6 +1,6 @@
 //! Listeners: who their clients are.
 
-use super::{admitted_with_paths, known_tenant, listeners, posture, tenants};
+use super::{admitted_with_paths, known_tenant, listeners, pool_path, posture, tenants};
 use crate::config::{
     kind::quote,
     reader::Reader,
@@ -44,7 +44,7 @@ fn walled(file: &File, reader: &mut Reader<'_>, path: &str, listener: &Listener,
             reader.error(&format!("{path}.mode"), found, "mode \"session\", or a dedicated pool", Some(hint));
         }
         (Mode::Connection, _) => whole_tenant(reader, path, listener, pool),
-        (Mode::Session, _) => login(reader, path, listener, &admitted),
+        (Mode::Session, _) => login(reader, path, listener, &admitted, certain(file, reader, listener)),
     }
 }
 
@@ -62,7 +62,7 @@ fn default_tenant(
         return;
     }
     match admitted.iter().find(|(_, tenant)| tenant.name == name) {
-        None => {
+        None if certain(file, reader, listener) => {
             let found = format!("{}, whom the pool {} does not let in", quote(name), listener.pool);
             reader.error(&key, found, "a tenant of the listener's pool", None);
         }
@@ -71,7 +71,7 @@ fn default_tenant(
             let hint = "a client that nobody asked is no user".to_owned();
             reader.error(&key, found, "a tenant with users \"together\"", Some(hint));
         }
-        Some(_) => {}
+        _ => {}
     }
 }
 
@@ -83,7 +83,7 @@ fn whole_tenant(reader: &mut Reader<'_>, path: &str, listener: &Listener, pool: 
     reader.error(&format!("{path}.tenant"), found, "the tenant that all clients are", Some(hint));
 }
 
-fn login(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(String, &Tenant)]) {
+fn login(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(String, &Tenant)], certain: bool) {
     let token = format!("{path}.connection_token");
     match &listener.tenant {
         None if listener.connection_token.is_some() => {
@@ -95,20 +95,42 @@ fn login(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(
             let found = format!("a login that nobody is asked for, as every client is tenant {name}");
             reader.error(&format!("{path}.jwt"), found, "a `connection_token` beside `tenant`, or no `tenant`", None);
         }
-        None if listener.jwt.is_none() => some_token(reader, path, listener, admitted),
+        None if listener.jwt.is_none() && certain => some_token(reader, path, listener, admitted),
         _ => {}
     }
     user_claim(reader, path, listener, admitted);
+    shutdown(reader, path, listener);
+}
+
+/// The old switch says nothing of who may.
+fn shutdown(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
+    if listener.session.allow_runtime_shutdown {
+        let key = format!("{path}.session.allow_runtime_shutdown");
+        let found = format!("a setting that would be ignored, as the pool {} has tenants", listener.pool);
+        let hint = "use `methods.allow` of the pool or of a tenant".to_owned();
+        reader.error(&key, found, "only settings that count", Some(hint));
+    }
 }
 
 fn some_token(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(String, &Tenant)]) {
-    let unsure = admitted.iter().any(|(path, _)| !reader.is_sound(&format!("{path}.tokens")));
-    if unsure || admitted.iter().any(|(_, tenant)| !tenant.tokens.is_empty()) {
-        return;
-    }
     let found = format!("no way to log in to the pool {}", listener.pool);
     let hint = "add `tokens` to a [[tenant]]".to_owned();
-    reader.error(path, found, "tokens of a tenant of the pool, [listener.jwt] or `tenant`", Some(hint));
+    if !admitted.iter().any(|(_, tenant)| !tenant.tokens.is_empty()) {
+        reader.error(path, found, "tokens of a tenant of the pool, [listener.jwt] or `tenant`", Some(hint));
+    }
+}
+
+/// Whether it is certain who gets into the listener's pool, and with which tokens.
+fn certain(file: &File, reader: &Reader<'_>, listener: &Listener) -> bool {
+    let sound = |(path, tenant): &(String, &Tenant)| {
+        let pools = (0..tenant.pools.iter().flatten().count()).map(|index| format!("{path}.pools[{index}]"));
+        let keys = ["name", "tokens", "pools"].map(|key| format!("{path}.{key}"));
+        keys.into_iter().chain(pools).all(|key| reader.is_sound(&key))
+    };
+    let owner = format!("{}.tenant", pool_path(&listener.pool));
+    reader.is_sound(&owner)
+        && tenants(file, reader).len() == file.tenants.len()
+        && tenants(file, reader).iter().all(sound)
 }
 
 fn user_claim(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(String, &Tenant)]) {

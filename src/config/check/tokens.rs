@@ -1,10 +1,12 @@
 //! Tokens: one of each, and with a user where that is needed.
 
 use super::{listeners, tenants};
-use crate::config::{
-    kind::TokenDigest,
-    reader::Reader,
-    schema::{File, Users},
+use crate::{
+    config::{
+        reader::Reader,
+        schema::{File, Users},
+    },
+    tenancy::TokenDigest,
 };
 
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {

@@ -18,14 +18,15 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
 fn list(reader: &mut Reader<'_>, path: &str, urls: &[String]) {
     for (index, url) in urls.iter().enumerate() {
         let key = format!("{path}[{index}]");
+        if !reader.is_sound(&key) {
+            continue;
+        }
         // Of two alike the second one is told.
         let wider = |at: usize, other: &str| covers(other, url) && (at < index || !covers(url, other));
         let found = urls.iter().enumerate().find(|(at, other)| *at != index && wider(*at, other));
         if let Some((other, _)) = found.filter(|(other, _)| reader.is_sound(&format!("{path}[{other}]"))) {
-            if reader.is_sound(&key) {
-                let found = format!("{}, which entry [{other}] allows already", quote(url));
-                reader.warn(&key, found, "entries that do not overlap", None);
-            }
+            let found = format!("{}, which entry [{other}] allows already", quote(url));
+            reader.warn(&key, found, "entries that do not overlap", None);
         }
     }
 }

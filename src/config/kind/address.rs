@@ -98,7 +98,7 @@ fn parse_address(text: &str) -> Option<Address> {
 }
 
 /// A host's name or an IPv4 address. What looks like an IPv4 address has to be one: no resolver would know `300.1.1.1`.
-pub(super) fn is_host(host: &str) -> bool {
+fn is_host(host: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };

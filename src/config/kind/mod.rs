@@ -21,7 +21,7 @@ pub use {
     key_file::{KeyFile, read_key_file},
     secret::{WatchedSecret, read_secret_file},
     template::Template,
-    token::{Token, TokenDigest, TokenSource},
+    token::{Token, TokenSource},
 };
 pub(super) use {
     address::{address, bind, port_range},
@@ -38,7 +38,7 @@ pub(super) use {
     token::token,
     units::{duration, size},
     url::url_prefix,
-    words::{grantee, host_folder, line, session_id, slash_command},
+    words::{grantee, host_folder, line, session_ids, slash_command},
 };
 
 use toml::de::DeValue;

@@ -3,27 +3,41 @@
 use toml::de::DeValue;
 
 use super::Kind;
-use crate::config::reader::{Reader, Spot};
+use crate::{
+    config::reader::{Reader, Spot},
+    tenancy::NamingRule,
+};
 
 /// `{tenant}--`, or `{tenant}--{user}--`; the delimiter is a run of `-` or of `_`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(String);
+pub struct Template {
+    text: String,
+    rule: NamingRule,
+}
 
 impl Template {
+    /// What ids look like without a setting.
+    pub const DEFAULT: &str = "{tenant}--";
+
     /// As the file has it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// Whether ids name the user too.
-    pub fn has_user(&self) -> bool {
-        self.0.contains("{user}")
+    /// What it says about ids and names.
+    pub fn rule(&self) -> &NamingRule {
+        &self.rule
+    }
+
+    fn new(text: &str) -> Option<Self> {
+        Some(Self { text: text.to_owned(), rule: NamingRule::prefix(text).ok()? })
     }
 }
 
 impl Default for Template {
     fn default() -> Self {
-        Self("{tenant}--".to_owned())
+        // The default is a template, as a test shows: the other branch is never taken.
+        Self::new(Self::DEFAULT).unwrap_or(Self { text: String::new(), rule: NamingRule::registry() })
     }
 }
 
@@ -43,10 +57,7 @@ impl Kind for TemplateKind {
 
     fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<Template> {
         let text = value.as_str().unwrap_or_default();
-        match wrong(text) {
-            None => Some(Template(text.to_owned())),
-            Some(hint) => self.refuse(reader, spot, value, hint),
-        }
+        Template::new(text).or_else(|| self.refuse(reader, spot, value, Some(hint(text).to_owned())))
     }
 
     fn stand_in(&self) -> Template {
@@ -54,36 +65,26 @@ impl Kind for TemplateKind {
     }
 }
 
-/// `None`: it is right. Otherwise a hint, if there is one.
-fn wrong(text: &str) -> Option<Option<String>> {
+fn hint(text: &str) -> &'static str {
     let Some(rest) = text.strip_prefix("{tenant}") else {
-        let hint = if text.contains("{tenant}") { "it begins with `{tenant}`" } else { "`{tenant}` is missing" };
-        return Some(Some(hint.to_owned()));
+        return if text.contains("{tenant}") { "it begins with `{tenant}`" } else { "`{tenant}` is missing" };
     };
-    let (delimiter, second) = match rest.split_once("{user}") {
-        Some((first, second)) => (first, Some(second)),
-        None => (rest, None),
-    };
-    if !is_delimiter(delimiter) || second.is_some_and(|second| !is_delimiter(second)) {
-        return Some(Some("behind each name stands a delimiter such as `--`".to_owned()));
+    match rest.split_once("{user}") {
+        Some((first, second)) if !first.is_empty() && !second.is_empty() && first != second => {
+            "both delimiters are the same"
+        }
+        _ => "behind each name stands a delimiter such as `--`",
     }
-    let alike = second.is_none_or(|second| second == delimiter);
-    (!alike).then(|| Some("both delimiters are the same".to_owned()))
-}
-
-fn is_delimiter(text: &str) -> bool {
-    let first = text.bytes().next();
-    first.is_some_and(|first| matches!(first, b'-' | b'_') && text.len() <= 8 && text.bytes().all(|b| b == first))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::wrong;
+    use super::Template;
 
     #[test]
     fn templates() {
         for text in ["{tenant}--", "{tenant}-", "{tenant}__{user}__"] {
-            assert_eq!(wrong(text), None, "{text}");
+            assert_eq!(Template::new(text).map(|template| template.text).as_deref(), Some(text));
         }
         let refused = [
             "",
@@ -101,7 +102,8 @@ mod tests {
             "{user}--",
         ];
         for text in refused {
-            assert!(wrong(text).is_some(), "{text}");
+            assert_eq!(Template::new(text), None, "{text}");
         }
+        assert_eq!(Template::default().as_str(), Template::DEFAULT);
     }
 }

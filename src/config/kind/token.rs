@@ -10,6 +10,7 @@ use super::{
 use crate::{
     config::reader::{Reader, Spot},
     model::Secret,
+    tenancy::{MAX_TOKEN_BYTES, TokenDigest},
 };
 
 /// Shorter tokens can be guessed.
@@ -65,10 +66,7 @@ impl Kind for TokenKind {
         };
         let known = only_known(reader, spot, table, &["env", "file", "sha256", "user"]);
         let user = match table.get_key_value("user") {
-            Some((_, value)) => match name().read(reader, &spot.key("user", value.span()), value.get_ref()) {
-                Some(user) => Some(Some(user)),
-                None => None,
-            },
+            Some((_, value)) => name().read(reader, &spot.key("user", value.span()), value.get_ref()).map(Some),
             None => Some(None),
         };
         let source = self.source(reader, spot, table, known);
@@ -94,6 +92,11 @@ impl TokenKind {
             ["sha256"] => digest(reader, spot, table),
             [_] => {
                 let secret = from_table(reader, spot, table)?;
+                if secret.text.expose().len() > MAX_TOKEN_BYTES {
+                    let found = "a token of more than 16KiB".to_owned();
+                    reader.refuse(spot, found, "one that a client can send".to_owned(), None);
+                    return None;
+                }
                 if secret.text.expose().len() < SHORTEST {
                     let found = format!("a token of fewer than {SHORTEST} bytes");
                     reader.advise(spot, found, format!("{SHORTEST} or more that nobody can guess"));
@@ -128,35 +131,4 @@ fn digest(reader: &mut Reader<'_>, spot: &Spot, table: &DeTable<'_>) -> Option<T
         reader.refuse(&spot.key("sha256", value.span()), found, "64 hexadecimal digits".to_owned(), Some(hint));
     }
     digest.map(TokenSource::Digest)
-}
-
-/// Stands here until `tenancy` has it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// Of a token's text.
-    pub fn of(token: &[u8]) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token).as_ref());
-        Self(bytes)
-    }
-
-    /// From 64 hexadecimal digits.
-    pub fn from_hex(text: &str) -> Option<Self> {
-        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        let mut bytes = [0; 32];
-        for (index, byte) in bytes.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&text[index * 2..index * 2 + 2], 16).ok()?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-impl std::fmt::Debug for TokenDigest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
-    }
 }

@@ -16,13 +16,14 @@ pub(in crate::config) fn line() -> Words {
     }
 }
 
-/// A session's id, as the runtime takes it.
-pub(in crate::config) fn session_id() -> Words {
+/// A session's id, as the runtime takes it, or the beginning of ids.
+pub(in crate::config) fn session_ids() -> Words {
     let right = |text: &str| {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-        (1..=128).contains(&text.len()) && text.bytes().all(plain)
+        !text.is_empty() && text.len() <= 128 && text.strip_suffix('*').unwrap_or(text).bytes().all(plain)
     };
-    Words { expects: "a session id: 1 to 128 of A-Z, a-z, 0-9, `_`, `-`", right, hint: |_| None }
+    let expects = "a session id: 1 to 128 of A-Z, a-z, 0-9, `_`, `-`; or the beginning of ids and `*`";
+    Words { expects, right, hint: |_| None }
 }
 
 /// A tenant, or a user of one.

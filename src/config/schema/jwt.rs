@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use super::{HOUR, ZERO};
-use crate::config::{
-    kind::{
-        KeyFile, WatchedSecret, choice, duration, jwks_file, line, list, one_of, optional, pem_file, watched_secret,
+use super::{ZERO, ms};
+use crate::{
+    config::{
+        kind::{
+            KeyFile, WatchedSecret, choice, duration, jwks_file, line, list, one_of, optional, pem_file, watched_secret,
+        },
+        section::section,
     },
-    section::section,
+    tenancy::{JwtAlgorithm, JwtError, JwtKeys, JwtSettings, JwtVerifier},
 };
 
 section! {
@@ -30,7 +33,7 @@ section! {
         /// The claim that names the user. Without it: nobody is told apart from the others of the tenant.
         pub user_claim: Option<String> = optional(line()), absent("\"sub\"");
         /// How far the issuer's clock may be off.
-        pub leeway: Duration = duration(ZERO, HOUR), text("30s");
+        pub leeway: Duration = duration(ZERO, ms(300_000)), text("30s");
     }
 }
 
@@ -43,5 +46,54 @@ choice! {
         Es256 = "ES256",
         /// HMAC with SHA-256: whoever can check can also sign
         Hs256 = "HS256",
+    }
+}
+
+impl Jwt {
+    /// The keys as they were read with the config; `None` where the file names no source of them.
+    pub fn keys(&self) -> Option<JwtKeys> {
+        let jwks = self.jwks.as_ref().map(|file| JwtKeys::Jwks(file.text.clone()));
+        let pem = || self.public_key.as_ref().map(|file| JwtKeys::Pem(file.text.clone()));
+        jwks.or_else(pem).or_else(|| self.secret.as_ref().map(|secret| JwtKeys::Secret(secret.text.clone())))
+    }
+
+    /// What checks tokens with `keys`.
+    ///
+    /// # Errors
+    /// The keys cannot be used.
+    pub fn verifier(&self, keys: JwtKeys) -> Result<JwtVerifier, JwtError> {
+        let mut algorithms: Vec<JwtAlgorithm> = self.algorithms.iter().map(|algorithm| algorithm.of_jwt()).collect();
+        loop {
+            let tried = JwtVerifier::new(self.settings(algorithms.clone(), keys.clone()));
+            match tried {
+                // One key has one algorithm; that others would be taken too is no mistake.
+                Err(JwtError::AlgorithmWithoutKey(name)) if algorithms.len() > 1 => {
+                    algorithms.retain(|algorithm| algorithm.name() != name);
+                }
+                tried => return tried,
+            }
+        }
+    }
+
+    fn settings(&self, algorithms: Vec<JwtAlgorithm>, keys: JwtKeys) -> JwtSettings {
+        JwtSettings {
+            algorithms,
+            keys,
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            tenant_claim: self.tenant_claim.clone(),
+            user_claim: self.user_claim.clone(),
+            leeway: self.leeway.as_secs(),
+        }
+    }
+}
+
+impl Algorithm {
+    fn of_jwt(self) -> JwtAlgorithm {
+        match self {
+            Self::Rs256 => JwtAlgorithm::Rs256,
+            Self::Es256 => JwtAlgorithm::Es256,
+            Self::Hs256 => JwtAlgorithm::Hs256,
+        }
     }
 }

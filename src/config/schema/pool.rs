@@ -12,6 +12,7 @@ use crate::{
         section::section,
     },
     model::Secret,
+    tenancy::NamingRule,
 };
 
 section! {
@@ -74,9 +75,12 @@ impl Pool {
         self.session_ids.unwrap_or(SessionIds::Prefix)
     }
 
-    /// How session ids begin that say whose they are.
-    pub fn session_id_template(&self) -> Template {
-        self.session_id_template.clone().unwrap_or_default()
+    /// What ids say of their owners.
+    pub fn naming(&self) -> NamingRule {
+        match self.session_ids() {
+            SessionIds::Prefix => self.session_id_template.clone().unwrap_or_default().rule().clone(),
+            SessionIds::Registry => NamingRule::registry(),
+        }
     }
 
     /// What happens to ids that do not say whose they are.

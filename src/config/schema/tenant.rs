@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{MethodRules, Pool, Posture};
 use crate::config::{
     kind::{
-        Token, choice, count, grantee, host_folder, list, list_of, name, one_of, optional, session_id, size,
+        Token, choice, count, grantee, host_folder, list, list_of, name, one_of, optional, session_ids, size,
         slash_command, switch, table, token, url_prefix,
     },
     section::section,
@@ -52,10 +52,10 @@ choice! {
 }
 
 section! {
-    /// A session that others may attach to, and do all with but end it.
+    /// A session, or several, that others may attach to, and do all with but end it.
     pub struct Share {
-        /// Its id.
-        pub session: String = session_id(), required("\"alice--board\"");
+        /// Its id, or the beginning of ids followed by `*`.
+        pub session: String = session_ids(), required("\"alice--board\"");
         /// Who may: tenants, such as "bob", or a user of one, such as "bob/ben".
         pub with: Vec<String> = list(grantee()), required("[\"bob/ben\"]");
     }

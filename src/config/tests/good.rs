@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use super::read;
-use crate::config::{HashKey, LogFormat, Mode, OnDown, Policy, ProxyProtocol, Storage};
+use crate::{
+    config::{
+        Algorithm, FreeIds, HashKey, LogFormat, Mode, OnDown, Policy, Posture, ProxyProtocol, SessionIds, Storage,
+        Users,
+    },
+    tenancy::NamingRule,
+};
 
 /// The sketch that the issue gave.
 const SKETCH: &str = r#"
@@ -49,7 +55,7 @@ fn every_default_is_what_was_agreed() {
     let (seconds, listener) = (Duration::from_secs, &config.listeners[0]);
     assert_eq!(config.runtime.worker_threads, None);
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
-    assert_eq!(config.admin.bind.to_string(), "127.0.0.1:4320");
+    assert_eq!((config.admin.bind.to_string().as_str(), config.admin.tenant_metrics), ("127.0.0.1:4320", false));
     assert_eq!((config.shutdown.drain_timeout, config.shutdown.readiness_lead), (seconds(30), seconds(0)));
     assert_eq!((listener.mode, listener.max_clients, &listener.connection_token), (Mode::Session, 10_000, &None));
     let session = &listener.session;
@@ -82,6 +88,66 @@ fn every_default_is_what_was_agreed() {
     assert!(
         supervise.env.is_empty() && !supervise.clear_env && supervise.home.is_none() && supervise.name_prefix.is_none()
     );
+}
+
+#[test]
+fn every_default_of_the_wall_is_what_was_agreed() {
+    let text = "[[listener]]\nname = \"a\"\nbind = \"[::1]:0\"\npool = \"x\"\n[listener.jwt]\nissuer = \"i\"\naudience = \"a\"\n\
+        jwks = { file = \"src/config/tests/jwks.json\" }\n[pool.x.supervise]\ncount = 2\n[[tenant]]\nname = \"bob\"\n";
+    let config = read(text).unwrap();
+    assert_eq!(config.warnings, []);
+    let (pool, tenant) = (&config.pools["x"], &config.tenants[0]);
+    assert_eq!(
+        (config.posture(pool), pool.session_ids(), pool.free_ids()),
+        (Posture::Tenants, SessionIds::Prefix, FreeIds::Record)
+    );
+    assert_eq!(pool.naming(), NamingRule::prefix("{tenant}--").unwrap());
+    assert!(pool.methods.allow.is_empty() && pool.methods.deny.is_empty() && !pool.guards.stdio_mcp);
+    assert!(pool.guards.provider_urls.is_empty() && pool.guards.mcp_urls.is_empty() && pool.guards.commands.is_empty());
+    assert_eq!((tenant.users, tenant.pools.as_ref(), tenant.stdio_mcp), (Users::Together, None, false));
+    assert!(
+        tenant.tokens.is_empty() && tenant.roots.is_empty() && tenant.share.is_empty() && tenant.commands.is_empty()
+    );
+    let limits = &tenant.limits;
+    assert!(limits.connections.or(limits.sessions).or(limits.turns).is_none());
+    assert!(limits.frames_per_second.or(limits.creates_per_minute).is_none() && limits.bytes_per_second.is_none());
+    let jwt = config.listeners[0].jwt.as_ref().unwrap();
+    assert_eq!(jwt.algorithms, [Algorithm::Rs256, Algorithm::Es256]);
+    assert_eq!(
+        (jwt.tenant_claim.as_str(), jwt.user_claim.as_ref(), jwt.leeway),
+        ("tenant", None, Duration::from_secs(30))
+    );
+    assert!(jwt.jwks.as_ref().is_some_and(|keys| keys.path.is_absolute() && keys.text.contains("P-256")));
+}
+
+#[test]
+fn postures_and_who_gets_in() {
+    let pools = ["a", "b", "c", "d"]
+        .map(|name| format!("[pool.{name}]\nbackends = [ {{ name = \"{name}\", address = \"{name}:1\" }} ]\n"));
+    let [a, b, c, d] = pools;
+    let tenants = "[[tenant]]\nname = \"x\"\ntokens = [ { env = \"LONG\" } ]\n[[tenant]]\nname = \"y\"\npools = [ \"b\", \"c\" ]\ntokens = [ { env = \"LONGER\" } ]\n";
+    let text =
+        format!("{a}{b}{c}posture = \"dedicated\"\ntenant = \"y\"\n{d}posture = \"open\"\n{tenants}{}", super::REST);
+    let config = read(&text).unwrap();
+    let names = |pool| config.tenants_of(pool).iter().map(|tenant| tenant.name.clone()).collect::<Vec<_>>().join(" ");
+    assert_eq!(["a", "b", "c", "d", "none"].map(names), ["x", "x y", "y", "", ""]);
+    let postures = ["a", "b", "c", "d"].map(|pool| config.posture(&config.pools[pool]));
+    assert_eq!(postures, [Posture::Tenants, Posture::Tenants, Posture::Dedicated, Posture::Open]);
+    assert_eq!(read(super::REST).map(|config| config.posture(&config.pools["ok"])), Ok(Posture::Open));
+}
+
+#[test]
+fn tokens_keep_what_a_comparison_needs() {
+    let hex = "1ec1c26b50d5d3c58d9583181af8076655fe00756bf7285940ba3670f99fcba0";
+    let text =
+        |token: &str| format!("[[tenant]]\nname = \"a\"\ntokens = [ {{ {token}, user = \"ann\" }} ]\n{}", super::REST);
+    let (named, hashed) =
+        (read(&text("env = \"TOKEN\"")).unwrap(), read(&text(&format!("sha256 = \"{hex}\""))).unwrap());
+    let (named, hashed) = (&named.tenants[0].tokens[0], &hashed.tenants[0].tokens[0]);
+    assert!(named.digest() == hashed.digest() && named != hashed);
+    assert_eq!(named.user.as_deref(), Some("ann"));
+    let told = format!("{named:?} {hashed:?}");
+    assert!(!told.contains("s3cret") && !told.contains("1ec1") && told.contains("***"), "{told}");
 }
 
 #[test]

@@ -3,11 +3,14 @@
 mod bad_files;
 mod bad_values;
 mod good;
+mod logins;
 mod mutations;
 mod samples;
 mod secrets;
 mod syntax;
+mod tenants;
 mod together;
+mod walls;
 mod warnings;
 
 use super::{Config, Problem, Problems, parse};
@@ -31,10 +34,12 @@ struct Case {
     problems: &'static [Expected],
 }
 
-/// Parses `text` as `test.toml`, in an environment with `TOKEN` (set), `EMPTY` and `LINES`.
+/// Parses `text` as `test.toml`, in an environment with `TOKEN`, `LONG` and `LONGER` (set), `EMPTY` and `LINES`.
 fn read(text: &str) -> Result<Config, Problems> {
     parse(text, "test.toml", &|name| match name {
         "TOKEN" => Some("s3cret".to_owned()),
+        "LONG" => Some("s3cret of 16 bytes and more".to_owned()),
+        "LONGER" => Some("s3cret of 32 bytes and more of them".to_owned()),
         "EMPTY" => Some(String::new()),
         "LINES" => Some("a\nb".to_owned()),
         _ => None,

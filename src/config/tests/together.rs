@@ -79,3 +79,20 @@ fn a_refused_value_has_no_consequences() {
     assert!(problems.errors.iter().all(|p| p.found.starts_with("integer")), "{problems}");
     assert_eq!((problems.errors.len(), problems.warnings.len()), (15, 0), "{problems}");
 }
+
+#[test]
+fn a_refused_tenant_has_no_consequences() {
+    let text = "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\npool = \"x\"\ntenant = 1\njwt = 2\n\
+        [pool.x]\nposture = 3\ntenant = 4\nsession_ids = 5\nsession_id_template = 6\nbackends = [ { name = \"a\", address = \"h:1\" } ]\n\
+        [pool.y]\nposture = \"dedicated\"\ntenant = 7\nguards = 8\nmethods = 9\nbackends = [ { name = \"a\", address = \"h:2\" } ]\n\
+        [[listener]]\nname = \"b\"\nbind = \"127.0.0.1:2\"\npool = \"y\"\n\
+        [[tenant]]\nname = 10\nusers = 11\ntokens = 12\npools = 13\nshare = 14\n\
+        [[tenant]]\nname = 15\ntokens = [ 16 ]\npools = [ 17 ]\nshare = [ { session = 18, with = [ 19 ] } ]\nmethods = { allow = [ 20 ] }\n";
+    let problems = read(text).unwrap_err();
+    assert!(problems.errors.iter().all(|p| p.found.starts_with("integer")), "{problems}");
+    assert_eq!((problems.errors.len(), problems.warnings.len()), (20, 0), "{problems}");
+    let problems = read(
+        "tenant = 1\n[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\npool = \"x\"\ntenant = \"a\"\n[pool.x.supervise]\ncount = 1\n",
+    );
+    assert_eq!(problems.unwrap_err().to_string().lines().count(), 1);
+}

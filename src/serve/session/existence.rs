@@ -193,7 +193,7 @@ fn says_it_exists(body: &[u8], ok: bool, session: &str) -> bool {
     let Ok(Answer { result }) = serde_json::from_slice::<Answer>(body) else { return true };
     match result {
         Value::Array(entries) => entries.iter().any(|one| one["sessionId"] == session && one["status"] != "notFound"),
-        Value::Object(members) => !members.is_empty(),
+        Value::Object(members) => members.contains_key("session") || has(session.as_bytes()),
         _ => true,
     }
 }
@@ -215,7 +215,9 @@ mod tests {
         assert!(!answers("{}"));
         assert!(!answers(r#"[{"sessionId":"s-1","status":"notFound"}]"#));
         assert!(!answers("[]"));
+        assert!(!answers(r#"{"success":true}"#), "no word about it");
         assert!(answers(r#"{"session":{"sessionId":"s-1"}}"#));
+        assert!(answers(r#"{"metadata":{"id":"s-1"}}"#));
         assert!(answers(r#"[{"sessionId":"s-1","status":"ok","metadata":{}}]"#));
         assert!(answers("null"), "what we do not understand is no yes");
         assert!(!says(r#"{"jsonrpc":"2.0","id":"pilotfish-1","error":{"code":-32601,"message":"x"}}"#, false));

@@ -28,6 +28,17 @@ use crate::{
 /// What is wrong with a session id that [`is_session_id`] refuses.
 const BAD_SESSION_ID: &str = "params.sessionId must be a string of 1 to 128 letters, digits, `_` and `-`";
 
+const BAD_OPTIONS_ID: &str = "params.options.sessionId must be a string of 1 to 128 letters, digits, `_` and `-`";
+
+/// Whether a new session's id is left to us.
+fn is_unnamed(call: &Call<'_>, place: Place) -> bool {
+    match call.scan.value(place) {
+        Value::Absent | Value::Null(_) => true,
+        Value::Text(inside) => inside.is_empty(),
+        _ => false,
+    }
+}
+
 impl Client {
     /// `session.create`, `session.resume`, `sessions.open`.
     pub(super) fn place(&mut self, call: &Call<'_>, name: &str, out: &mut Output) {
@@ -46,12 +57,7 @@ impl Client {
         if let Some(session) = self.named(call, Place::SessionId) {
             return self.make_if_free(call, &session, out);
         }
-        let unnamed = match call.scan.value(Place::SessionId) {
-            Value::Absent | Value::Null(_) => true,
-            Value::Text(inside) => inside.is_empty(),
-            _ => false,
-        };
-        if !unnamed {
+        if !is_unnamed(call, Place::SessionId) {
             return self.refuse(call, Reason::InvalidParams, BAD_SESSION_ID, out);
         }
         let session = self.new_session_id();
@@ -62,7 +68,7 @@ impl Client {
         let body = with_session_id(call.body(), call.scan, &session);
         let Ok(scan) = Scan::read(&body) else { return };
         let frame = Frame::of_body(&body);
-        if !self.claim_free(&session) {
+        if !self.may_see(&session) && !self.claim_free(&session) {
             return self.refuse(call, Reason::Capacity, "the table of session owners is full", out);
         }
         self.make(&Call { frame: &frame, scan: &scan, ..*call }, &session, out);
@@ -113,6 +119,9 @@ impl Client {
                 self.learn(call, &session, out);
             }
             Some(session) => self.attach(call, &session, false, out),
+            None if &*kind == "create" && !is_unnamed(call, Place::OptionsSessionId) => {
+                self.refuse(call, Reason::InvalidParams, BAD_OPTIONS_ID, out);
+            }
             None if self.is_apart() && &*kind != "create" => {
                 self.refuse(
                     call,
@@ -330,7 +339,7 @@ impl Client {
         if place == self.gathers.len() {
             self.gathers.push(None);
         }
-        gather.expect(parts.len());
+        gather.wait_for(parts.len());
         let id = gather.id().clone();
         let mut sent = Vec::new();
         for (member, body) in parts {

