@@ -64,7 +64,6 @@ mod tests {
         let found = |_: &str| Some("found".to_owned());
         let one = |merge| in_order(&[asked(false), asked(true)], merge, found);
         assert_eq!(one(Merge::Entries), ["found", r#"{"sessionId":"x","status":"notFound"}"#]);
-        assert_eq!(one(Merge::Freed), ["found", r#""x":0"#]);
         assert_eq!(one(Merge::SessionsKept), ["found", r#"{"sessionId":"x","name":"n","isDetached":false}"#]);
         assert_eq!(one(Merge::InUse), ["found"]);
         assert_eq!(in_order(&[asked(true), asked(true)], Merge::Freed, found), [r#""x":0"#]);

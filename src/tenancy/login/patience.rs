@@ -247,13 +247,15 @@ mod tests {
         let mut crowd = (1..).map(stranger).filter(|address| set(address) == set(&first));
         fail(&patience, first, 100, start);
         let later = start + MEMORY;
-        for address in crowd.by_ref().take(WAYS - 1) {
-            fail(&patience, address, 4, later);
+        let others: Vec<_> = crowd.by_ref().take(WAYS - 1).collect();
+        for address in &others {
+            fail(&patience, *address, 4, later);
         }
         let newcomer = crowd.next().unwrap();
         fail(&patience, newcomer, 5, later);
         assert_eq!(patience.len(), WAYS);
         assert_eq!(patience.delay(newcomer, later), FIRST * 2);
-        assert!(crowd.by_ref().take(100).all(|address| patience.delay(address, later) == Duration::ZERO));
+        assert!(others.iter().all(|address| patience.delay(*address, later) == FIRST));
+        assert_eq!(patience.delay(first, start), Duration::ZERO, "it gave its place away");
     }
 }
