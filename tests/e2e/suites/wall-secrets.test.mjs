@@ -65,6 +65,7 @@ for (const format of ["text", "json"]) {
             "form": secret("form"),
             "word of a hook": secret("hook"),
             "value in a refused param": secret("param"),
+            "id of a request": secret("id"),
             "body of a bad frame": secret("frame"),
             "reason in a cancelled request": secret("cancel"),
         };
@@ -165,6 +166,9 @@ for (const format of ["text", "json"]) {
                 ["session.create", { model, provider, mcpServers: { [value]: { type: "stdio", command: value, env: { KEY: planted["environment of an MCP server"] } } } }],
                 ["session.create", { model, provider, [value]: { deep: value } }],
                 ["session.create", { model, provider, sessionId: 5, gitHubToken: value }],
+                ["session.create", { model, provider, sessionId: `no id ${value}` }],
+                ["session.getMessages", { sessionId: `no id ${value}` }],
+                ["sessions.checkInUse", { sessionIds: { [value]: value } }],
                 ["session.send", { sessionId: "bob--x", prompt: value, attachments: [{ type: "file", path: `/${value}` }] }],
                 ["session.commands.invoke", { sessionId: "bob--x", name: `allow-all ${value}` }],
                 [`no.such.${value}`, { value }],
@@ -173,6 +177,12 @@ for (const format of ["text", "json"]) {
                 assert.ok(message.error, method);
                 // Whoever asks for a method of that name may read it again in the answer.
                 if (!method.includes(value)) told.push(JSON.stringify(message.error));
+            }
+            for (const method of ["ping", "account.login", "no.such.method", "session.list"]) {
+                const body = JSON.stringify({ jsonrpc: "2.0", id: planted["id of a request"], method, params: {} });
+                connection.write(`Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+                await eventually("its answer", () => connection.received.some(({ id }) => id === planted["id of a request"]));
+                connection.received.length = 0;
             }
             connection.notify("$/cancelRequest", { id: planted["reason in a cancelled request"] });
             connection.notify(planted["reason in a cancelled request"], { x: planted["reason in a cancelled request"] });
@@ -239,6 +249,7 @@ for (const format of ["text", "json"]) {
 
         it("has let none of them out", async (t) => {
             for (const seat of Object.values(seats)) await seat.dropClients();
+            await fleet.dropClients();
             await fleet.proxy.child.stop();
             const log = fleet.proxy.child.lines;
             t.diagnostic(`${log.length} lines of log, ${told.length} other texts`);

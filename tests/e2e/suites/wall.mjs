@@ -78,7 +78,10 @@ async function settleBob(scene) {
         return sessionId;
     });
     for (const id of scene.own) await scene.raw.request("session.send", { sessionId: id, prompt: "mine" });
-    await eventually("he has his own", async () => (await scene.sdk.listSessions()).length === scene.own.length);
+    await eventually("he has his own", async () => {
+        const listed = (await scene.sdk.listSessions()).map(({ sessionId }) => sessionId);
+        return scene.own.every((id) => listed.includes(id));
+    });
 }
 
 async function stop({ fleet, alice, bob }) {
