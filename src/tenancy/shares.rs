@@ -188,3 +188,6 @@ impl fmt::Display for Grantee {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

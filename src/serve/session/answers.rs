@@ -184,7 +184,10 @@ impl Client {
                 self.greeted(link, out);
             }
             Purpose::Send(slot) => self.sent(slot, ok),
-            Purpose::Attach { slot, known } => self.attach_answered(slot, known, ok),
+            Purpose::Attach { slot, known } => {
+                self.attach_answered(slot, known, ok);
+                self.note_workspace(slot, body);
+            }
             Purpose::Detach(slot) if ok => self.let_session_go(slot),
             Purpose::End(slot) if ok && was_done(body) => self.end_session(slot),
             Purpose::Delete(slot, session) if ok && was_done(body) => {

@@ -37,7 +37,9 @@ pub fn answer(state: &State, frame: &Frame) -> Option<Result<String, String>> {
         "sessions.readPersistedEvents" if state.storage.read(session).is_none() => {
             Err(format!("Persisted event journal is unavailable for session {session}"))
         }
-        "sessions.getPersistedRemoteSteerable" | "sessions.getBoardEntryCount" | "sessions.save"
+        "sessions.getPersistedRemoteSteerable"
+        | "sessions.getBoardEntryCount"
+        | "sessions.save"
         | "sessions.reloadPluginHooks" => Ok("{}".into()),
         "sessions.loadDeferredRepoHooks" => Ok(r#"{"startupPrompts":[],"hookCount":0}"#.into()),
         _ => return None,

@@ -107,7 +107,8 @@ async fn free_ids_can_be_refused() {
 #[tokio::test]
 async fn what_could_be_the_beginning_of_a_uuid_never_reaches_a_backend() {
     let upper = UUID.to_uppercase();
-    let beginnings = ["35ace27", "35ACE27A", "35ace27a-77e4-", "35ace27a-77e4-4a7d-8c50-78ed7ee28dc", &upper, "deadbeef"];
+    let beginnings =
+        ["35ace27", "35ACE27A", "35ace27a-77e4-", "35ace27a-77e4-4a7d-8c50-78ed7ee28dc", &upper, "deadbeef"];
     for ids in [Ids::Prefix, Ids::Registry] {
         let rig = two(ids, 1).await;
         let _alice = alice_has(&rig, UUID).await;
@@ -153,7 +154,8 @@ async fn of_two_who_want_the_same_id_at_once_one_gets_it() {
         assert_eq!(creates, 1);
         let (winner, loser) = if answers[0].is_ok() { (alice, bob) } else { (bob, alice) };
         turn(&winner, UUID).await;
-        let refused = loser.call("session.send", json!({"sessionId": UUID, "prompt": "x"})).await.expect_err("not theirs");
+        let refused =
+            loser.call("session.send", json!({"sessionId": UUID, "prompt": "x"})).await.expect_err("not theirs");
         assert_eq!(refused.code, -32603);
     }
 }

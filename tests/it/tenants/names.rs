@@ -44,8 +44,11 @@ async fn all(ids: Ids, names: &[&'static str]) -> (Rig, Vec<Tenant>) {
         let mut talk = Spelt::login(&rig, &tokens[at].1).await;
         let made = talk.call("session.create", &json!({"sessionId": session}).to_string()).await;
         assert!(made.contains("workspacePath"), "{name}: {made}");
-        talk.call("session.send", &json!({"sessionId": session, "prompt": format!("canary of {session}.")}).to_string())
-            .await;
+        talk.call(
+            "session.send",
+            &json!({"sessionId": session, "prompt": format!("canary of {session}.")}).to_string(),
+        )
+        .await;
         rig.cli[0].wait_for_live(&session, true).await;
         tenants.push(Tenant { name, session, talk });
     }
@@ -158,7 +161,24 @@ async fn refused(name: &str, pool: &str) -> String {
 #[tokio::test]
 async fn impossible_names_are_errors_of_the_config() {
     let long = format!("{LONGEST}a");
-    let impossible = ["a-", "-a", "a--b", "a---b", "", "a*", "[a]", "a+", "a.b", "(a|b)", "^a", "a b", &long, "\u{e4}", "\u{430}", "a\u{200b}"];
+    let impossible = [
+        "a-",
+        "-a",
+        "a--b",
+        "a---b",
+        "",
+        "a*",
+        "[a]",
+        "a+",
+        "a.b",
+        "(a|b)",
+        "^a",
+        "a b",
+        &long,
+        "\u{e4}",
+        "\u{430}",
+        "a\u{200b}",
+    ];
     for name in impossible {
         refused(name, "").await;
     }
