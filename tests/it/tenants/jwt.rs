@@ -19,7 +19,8 @@ use crate::{
 const SECRET: &str = "a-secret-of-thirty-two-bytes-or-more";
 
 /// Tenants that have no tokens of their own.
-const MORE: &str = "[[tenant]]\nname = \"alice\"\npools = [\"copilot\"]\n[[tenant]]\nname = \"bob\"\npools = [\"copilot\"]\n";
+const MORE: &str =
+    "[[tenant]]\nname = \"alice\"\npools = [\"copilot\"]\n[[tenant]]\nname = \"bob\"\npools = [\"copilot\"]\n";
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs()
@@ -32,7 +33,11 @@ fn claims(tenant: &str, user: &str) -> Value {
 /// The claims with one of them replaced; `null` takes it out.
 fn but(mut claims: Value, name: &str, value: Value) -> Value {
     let all = claims.as_object_mut().expect("an object");
-    if value.is_null() { all.remove(name) } else { all.insert(name.into(), value) };
+    if value.is_null() {
+        all.remove(name)
+    } else {
+        all.insert(name.into(), value)
+    };
     claims
 }
 
@@ -136,7 +141,9 @@ async fn a_shared_secret() {
     let rig = rig("algorithms = [\"HS256\"]\nsecret = { env = \"IT_JWT\" }").await;
     let issuer = Issuer::hs256(SECRET);
     refuses_wrong_claims(&rig, &issuer).await;
-    assert!(!gets_in(&rig, &Issuer::hs256("another-secret-of-thirty-two-bytes").sign("k1", &claims("alice", "a"))).await);
+    assert!(
+        !gets_in(&rig, &Issuer::hs256("another-secret-of-thirty-two-bytes").sign("k1", &claims("alice", "a"))).await
+    );
     assert!(!gets_in(&rig, &Issuer::rs256().sign("k1", &claims("alice", "a"))).await);
     // Tenants as by their tokens.
     let (alice, bob) = (
@@ -218,7 +225,8 @@ async fn users_come_from_the_claims() {
     }
     login(&rig, &token(json!("ann"))).await.call("session.resume", json!({"sessionId": "free"})).await.expect("hers");
     // Without a user, or with one that no id can begin with, nobody can be told apart.
-    for user in [Value::Null, json!("ann--x"), json!("ann-"), json!("a b"), json!(""), json!("a".repeat(90)), json!(5)] {
+    for user in [Value::Null, json!("ann--x"), json!("ann-"), json!("a b"), json!(""), json!("a".repeat(90)), json!(5)]
+    {
         assert!(!gets_in(&rig, &token(user.clone())).await, "{user}");
     }
 }

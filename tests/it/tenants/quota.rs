@@ -70,9 +70,7 @@ async fn connections() {
     first.call("ping", json!({})).await.expect("those who are in stay in");
     first.finish().await;
     first.expect_closed().await;
-    let trying = async {
-        while rig.stranger().await.call("connect", json!({"token": ALICE})).await.is_err() {}
-    };
+    let trying = async { while rig.stranger().await.call("connect", json!({"token": ALICE})).await.is_err() {} };
     within(|| "a place again".into(), trying).await;
 }
 
@@ -220,7 +218,8 @@ async fn frames_in_a_second() {
     assert!(rig.cli[0].count("ping") >= before + 200);
     // It comes back by itself.
     let second = rig.stranger().await;
-    within(|| "a login".into(), async { while second.call("connect", json!({"token": ALICE})).await.is_err() {} }).await;
+    within(|| "a login".into(), async { while second.call("connect", json!({"token": ALICE})).await.is_err() {} })
+        .await;
     passes_again(&second, "ping", json!({})).await;
 }
 
@@ -330,7 +329,8 @@ async fn flood(rig: &Rig, method: &'static str, params: &'static str) -> AbortHa
         let (mut from, mut to) = raw.split();
         let write = async {
             for id in 1_u64.. {
-                to.send(&frame(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#))).await;
+                to.send(&frame(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#)))
+                    .await;
             }
         };
         let read = async { while from.body().await.is_some() {} };
