@@ -136,6 +136,9 @@ impl Client {
         if self.is_denied_end(call, &session, out) {
             return;
         }
+        if call.row.route == Route::Fork && self.is_over_creates(call, out) {
+            return;
+        }
         if let Some(slot) = self.sessions.find(&session)
             && self.route_to_own_session(call, slot, out)
         {

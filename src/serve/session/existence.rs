@@ -172,13 +172,22 @@ impl Client {
 
     /// Makes a session whose id is this client's to take.
     pub(super) fn make(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
-        if self.is_apart() && self.sessions.find(session).is_none() {
-            let quota = self.guest.as_ref().map_or(Ok(()), |guest| guest.tenant.quota.take_create(self.now));
-            if let Err(over) = quota {
-                return self.refuse_over(call, &over, Rule::Creates, out);
-            }
+        if self.sessions.find(session).is_none() && self.is_over_creates(call, out) {
+            return;
         }
         self.attach(call, session, false, out);
+    }
+
+    /// Takes a new session out of the tenant's quota. `true`: it is over it, and the call was answered.
+    pub(super) fn is_over_creates(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
+        let over = self.guest.as_ref().and_then(|guest| guest.tenant.quota.take_create(self.now).err());
+        match over {
+            Some(over) => {
+                self.refuse_over(call, &over, Rule::Creates, out);
+                true
+            }
+            None => false,
+        }
     }
 }
 

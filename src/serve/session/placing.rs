@@ -156,9 +156,8 @@ impl Client {
             claim.attachment.detach();
             home
         });
-        let over = self.guest.as_ref().and_then(|guest| guest.tenant.quota.take_create(self.now).err());
-        if let Some(over) = over {
-            return self.refuse_over(call, &over, Rule::Creates, out);
+        if self.is_over_creates(call, out) {
+            return;
         }
         match home {
             Some(home) => self.route_to_member(call, &home, Purpose::Learn, out),

@@ -45,7 +45,7 @@ fn shares_of_the_config_cover_an_id_or_a_beginning() {
     );
     assert!(!many.allows("alice--team", owner.borrowed(), &bob));
     assert_eq!((one.version(), many.version()), (0, 0));
-    assert_eq!(many.list(), [("alice--team-*".to_owned(), vec![grantee("bob")])]);
+    assert_eq!(many.configured(), [("alice--team-*".to_owned(), vec![grantee("bob")])]);
 }
 
 #[test]
@@ -66,13 +66,13 @@ fn grants_come_and_go() {
     shares.grant("x", &owner, grantee("carol/cy"));
     assert!(shares.allows("x", owner.borrowed(), &bob) && !shares.allows("X", owner.borrowed(), &bob));
     assert!(shares.allows("x", owner.borrowed(), &user("carol", "cy")));
-    assert_eq!(shares.list(), [("x".to_owned(), vec![grantee("bob"), grantee("carol/cy")])]);
+    assert_eq!(shares.granted(), [("x".to_owned(), vec![grantee("bob"), grantee("carol/cy")])]);
     let before = shares.version();
     assert!(shares.revoke("x", &grantee("bob")) && !shares.revoke("x", &grantee("bob")));
     assert!(shares.version() > before && !shares.allows("x", owner.borrowed(), &bob));
     let before = shares.version();
     shares.forget("x");
-    assert!(shares.version() > before && shares.list().is_empty() && shares.count.load(SeqCst) == 0);
+    assert!(shares.version() > before && shares.granted().is_empty() && shares.count.load(SeqCst) == 0);
     let before = shares.version();
     shares.forget("x");
     assert!(!shares.revoke("x", &grantee("bob")) && shares.version() == before);
@@ -88,7 +88,7 @@ fn grants_of_an_earlier_owner_are_void() {
     assert!(!shares.allows("x", carol.borrowed(), &bob) && !shares.allows("x", ann.borrowed(), &bob));
     shares.grant("x", &carol, grantee("dave"));
     assert!(!shares.allows("x", carol.borrowed(), &bob) && !shares.allows("x", alice().borrowed(), &bob));
-    assert_eq!(shares.list(), [("x".to_owned(), vec![grantee("dave")])]);
+    assert_eq!(shares.granted(), [("x".to_owned(), vec![grantee("dave")])]);
 }
 
 #[test]

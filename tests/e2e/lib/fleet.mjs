@@ -14,7 +14,7 @@ import { eventually } from "./turns.mjs";
 export const direct = process.env.TARGET === "direct";
 
 /** The config of pilotfish for these backends, one listener, everything on free ports; `tables` go to its end. */
-export function configText({ backends, storage = "shared", policy = "consistent-hash", pool = "", health, drain = "", tables = "" }) {
+export function configText({ backends, storage = "shared", policy = "consistent-hash", pool = "", health, drain = "", listener = "", tables = "" }) {
     const { interval = "1s", timeout = "1s", rise = 1, fall = 2 } = health ?? {};
     const list = backends.map(({ name, address }) => `    { name = "${name}", address = "${address}" },`);
     return `
@@ -27,6 +27,7 @@ name = "sdk"
 bind = "127.0.0.1:0"
 mode = "session"
 pool = "copilot"
+${listener}
 
 [pool.copilot]
 policy = "${policy}"
@@ -123,8 +124,8 @@ export class Fleet {
     }
 
     /** A started SDK client of this fleet, perhaps with the token of a tenant. */
-    async client(address = this.address, connectionToken = undefined) {
-        const client = new CopilotClient({ connection: RuntimeConnection.forUri(address, { connectionToken }) });
+    async client(address = this.address, connectionToken = undefined, options = {}) {
+        const client = new CopilotClient({ connection: RuntimeConnection.forUri(address, { connectionToken }), ...options });
         this.#clients.add(client);
         await client.start();
         return client;

@@ -46,8 +46,8 @@ export class Seat {
     }
 
     /** A started SDK client of this tenant. */
-    async client() {
-        const client = await this.#fleet.client(this.tap.address, tokenOf(this.name));
+    async client(options) {
+        const client = await this.#fleet.client(this.tap.address, tokenOf(this.name), options);
         this.#clients.push(client);
         return client;
     }
