@@ -216,6 +216,10 @@ impl Client {
         if ok {
             self.attached(slot);
         } else if !known {
+            let entry = self.sessions.get(slot).filter(|entry| entry.claimed);
+            if let Some(id) = entry.map(|entry| entry.id.clone()) {
+                self.forget_owner(&id);
+            }
             self.let_session_go(slot);
         }
     }

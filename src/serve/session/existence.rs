@@ -181,6 +181,18 @@ impl Client {
             return self.answer_absent(call, session, out);
         }
         self.attach(call, session, false, out);
+        if claims {
+            self.note_claim(session);
+        }
+    }
+
+    /// Remembers that a record stands and falls with the session's making.
+    fn note_claim(&mut self, session: &str) {
+        let slot = self.sessions.find(session);
+        match slot.and_then(|slot| self.sessions.get_mut(slot)) {
+            Some(entry) => entry.claimed = true,
+            None => self.forget_owner(session),
+        }
     }
 
     /// Whether the tenant has as many live sessions as it may have, and this would be one more. `true`: it was answered.
