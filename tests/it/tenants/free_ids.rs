@@ -160,6 +160,17 @@ async fn of_two_who_want_the_same_id_at_once_one_gets_it() {
     }
 }
 
+#[tokio::test]
+async fn an_id_that_was_not_made_is_not_taken() {
+    let rig = two(Ids::Prefix, 1).await;
+    let (mut alice, mut bob) = (Spelt::login(&rig, ALICE).await, Spelt::login(&rig, BOB).await);
+    let make = json!({ "sessionId": UUID }).to_string();
+    rig.cli[0].next(1, "session.create", Act::Fail { code: -32603, message: "no room".into() });
+    assert!(alice.call("session.create", &make).await.contains("no room"));
+    let made = bob.call("session.create", &make).await;
+    assert!(made.contains("workspacePath"), "{made}");
+}
+
 /// A backend that cannot say whether it knows an id gives nothing away.
 #[tokio::test]
 async fn without_an_answer_nothing_is_given_away() {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// As long as a name may be.
-const LONGEST: &str = "a-b_A-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const LONGEST: &str = "a-b_A-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 const ALIKE: &[&str] = &["a", "a-b", "a_b", "A", LONGEST];
 const ALIKE_IN_REGISTRY: &[&str] = &["a", "a-b", "a_b", "A", LONGEST, "a-", "a.b"];
