@@ -32,6 +32,8 @@ export class Victim {
         victim.eyes = await seat.raw();
         // Her links to all backends are there before anybody else's.
         await fleet.reachAll(() => victim.live({ keep: true }));
+        const { model, provider } = seat.session();
+        victim.more.push(...(await fleet.reachAll(async () => (await victim.eyes.request("session.create", { model, provider })).sessionId)));
         return victim;
     }
 

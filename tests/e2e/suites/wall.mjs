@@ -34,11 +34,11 @@ const NAMES = {
 const bare = (text, ...ids) => ids.reduce((text, id) => text.replaceAll(id, "(id)"), text.replace(/"id":\d+/, '"id":0'));
 
 /** Defines the whole suite for one rule of ownership. */
-export function describeWall(rule) {
+export function describeWall(rule, { storage = "shared" } = {}) {
     const names = NAMES[rule];
-    describe(`the wall with session_ids = "${rule}"`, { timeout: 20 * PATIENCE }, () => {
-        const scene = { names };
-        before(() => raise(scene, rule));
+    describe(`the wall with session_ids = "${rule}", ${storage} storage`, { timeout: 20 * PATIENCE }, () => {
+        const scene = { names, rule, storage };
+        before(() => raise(scene));
         after(() => stop(scene));
         describeSdk(scene);
         describeTable(scene);
@@ -49,9 +49,9 @@ export function describeWall(rule) {
     });
 }
 
-async function raise(scene, rule) {
-    const { names } = scene;
-    scene.fleet = await Fleet.start(walled({ alice: "", bob: "" }, { rule, backends: 3, taps: true }));
+async function raise(scene) {
+    const { names, rule, storage } = scene;
+    scene.fleet = await Fleet.start(walled({ alice: "", bob: "" }, { rule, storage, backends: 3, taps: true }));
     scene.folder = fs.mkdtempSync(path.join(scene.fleet.directory, "loot-"));
     scene.alice = await Seat.take(scene.fleet, "alice");
     scene.victim = await Victim.settle(scene.alice, names.hers, scene.fleet);
@@ -355,8 +355,13 @@ function describeLooks(scene) {
         for (const name of Object.keys(newest)) {
             it(`answers ${name} as if they were not there`, () => {
                 const [alone, later] = answers[name];
-                assert.ok(alone.includes(scene.own.at(-1)), alone);
+                if (scene.storage === "local" && name.includes("listNonEmpty")) {
+                    // Bare ids of several disks have no order: only their number can be compared.
+                    const count = (text) => JSON.parse(text).result.sessionIds.length;
+                    return assert.equal(count(later), count(alone));
+                }
                 assert.equal(later, alone);
+                assert.ok(alone.includes(scene.own.at(-1)), alone);
             });
         }
     });
@@ -423,6 +428,37 @@ function describeOutcome(scene) {
         const text = JSON.stringify(scene.heard);
         for (const id of [...ids, ...scene.victim.ids]) assert.ok(!text.includes(id));
         assert.deepEqual(scene.bob.heard(ids), []);
+    });
+
+    it("keeps to her the sessions that the CLI names itself", async () => {
+        const { client, eyes, sessions, more } = scene.victim;
+        const forked = await client.rpc.sessions.fork({ sessionId: sessions.named.sessionId, name: `${MARK} copy` });
+        const opened = await eyes.request("sessions.open", { kind: "create", options: scene.known.session });
+        const created = await eyes.request("session.create", scene.known.session);
+        const ids = [forked, opened, created].map(({ sessionId }) => sessionId);
+        more.push(...ids);
+        for (const id of ids) {
+            assert.match(id, /^[\w-]+$/);
+            for (const method of ["session.getMessages", "session.resume", "session.send", "sessions.fork", "session.delete", "session.getMetadata"]) {
+                const params = (sessionId) => ({ sessionId, ...paramsOf(method, scene.known) });
+                const [answer, none] = await Promise.all([id, scene.names.absent[0]].map(async (id) => bare((await scene.raw.exchange(method, params(id))).text, id)));
+                assert.equal(answer, none, `${method} ${id}`);
+            }
+        }
+        const copy = await client.resumeSession(forked.sessionId, scene.alice.session());
+        assert.match(await ask(copy, "[[history]] copied"), new RegExp(`^2 user messages: ${MARK}-in-the-prompt \\| copied$`));
+        const listed = await scene.sdk.listSessions();
+        assert.deepEqual(listed.filter(({ sessionId }) => ids.includes(sessionId)), []);
+    });
+
+    it("gives an id that she has given up to him without her past", async (t) => {
+        if (scene.rule !== "registry") return t.skip("her names stay hers");
+        const id = await scene.victim.live();
+        const session = await scene.sdk.createSession(scene.bob.session({ sessionId: id }));
+        scene.own.push(id);
+        assert.equal(await ask(session, "[[history]] his"), "1 user messages: his");
+        await assert.rejects(scene.victim.client.resumeSession(id, scene.alice.session()), /Session not found/);
+        scene.victim.more = scene.victim.more.filter((other) => other !== id);
     });
 
     it("leaves her pending requests to her", async () => {
