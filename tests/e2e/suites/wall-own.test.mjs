@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 import { isDeepStrictEqual } from "node:util";
@@ -147,7 +148,7 @@ const options = (table) => Object.entries(table).map(([name, value]) => [name, n
 describe("options of the SDK behind the wall", { timeout: 10 * PATIENCE }, () => {
     let fleet, alice, carol, folder;
     before(async () => {
-        folder = fs.mkdtempSync("/tmp/pilotfish-roots-");
+        folder = fs.mkdtempSync(path.join(os.tmpdir(), "pilotfish-roots-"));
         const generous = `roots = ["${folder}"]\nmcp_urls = ["http://127.0.0.1:9"]\nstdio_mcp = true\ncommands = ["env"]`;
         fleet = await Fleet.start(walled({ alice: "", carol: generous }, { backends: 1 }));
         [alice, carol] = [await Seat.take(fleet, "alice"), await Seat.take(fleet, "carol")];

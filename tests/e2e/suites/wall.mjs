@@ -3,35 +3,14 @@
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import fs from "node:fs";
-import path from "node:path";
 import { after, before, describe, it } from "node:test";
-import { isDeepStrictEqual } from "node:util";
 
 import { CopilotSession } from "@github/copilot-sdk";
 
-import { Fleet } from "../lib/fleet.mjs";
+import { bare, differences, differencesOf, NAMES, raise, stop, targets, untouched } from "../lib/scene.mjs";
 import { aboutOneSession, denied, methods, paramsOf } from "../lib/table.mjs";
-import { Seat, walled } from "../lib/tenants.mjs";
 import { ask, eventually, PATIENCE } from "../lib/turns.mjs";
-import { MARK, Victim } from "../lib/victim.mjs";
-
-/** The ids that the suite uses, by the rule of the pool. `absent` are as good as hers to him; `owned` is his to make. */
-const NAMES = {
-    prefix: {
-        hers: { named: "alice--diary", asking: "alice--asking", calling: "alice--calling" },
-        absent: ["alice--nowhere", "zoe--nowhere", randomUUID()],
-        owned: "bob--nowhere",
-        his: (number) => `bob--${number}`,
-    },
-    registry: {
-        hers: { named: "diary4alice", asking: "asking4alice", calling: "calling4alice" },
-        absent: ["nowhere", "alice--nowhere", randomUUID()],
-        his: (number) => `mine-${number}`,
-    },
-};
-
-/** What an answer looks like without the ids that were in the question. */
-const bare = (text, ...ids) => ids.reduce((text, id) => text.replaceAll(id, "(id)"), text.replace(/"id":\d+/, '"id":0'));
+import { MARK } from "../lib/victim.mjs";
 
 /** Defines the whole suite for one rule of ownership. */
 export function describeWall(rule, { storage = "shared" } = {}) {
@@ -48,70 +27,6 @@ export function describeWall(rule, { storage = "shared" } = {}) {
         describeOutcome(scene);
     });
 }
-
-async function raise(scene) {
-    const { names, rule, storage } = scene;
-    scene.fleet = await Fleet.start(walled({ alice: "", bob: "" }, { rule, storage, backends: 3, taps: true }));
-    scene.folder = fs.mkdtempSync(path.join(scene.fleet.directory, "loot-"));
-    scene.alice = await Seat.take(scene.fleet, "alice");
-    scene.victim = await Victim.settle(scene.alice, names.hers, scene.fleet);
-    scene.before = await scene.victim.still();
-    // What comes over later connections is his.
-    scene.marks = scene.fleet.taps.map(({ connections }) => connections);
-    scene.bob = await Seat.take(scene.fleet, "bob");
-    const { permission, call } = scene.victim;
-    const { model, provider } = scene.fleet.session();
-    scene.known = { permission, call, folder: scene.folder, session: { model, provider } };
-    await settleBob(scene);
-}
-
-/** Gives bob a connection to every CLI and a session on each, so that all they broadcast reaches him. */
-async function settleBob(scene) {
-    const { bob, fleet, names } = scene;
-    scene.sdk = await bob.client();
-    scene.raw = await bob.raw();
-    scene.heard = [];
-    scene.sdk.onLifecycle((event) => scene.heard.push(event));
-    scene.own = await fleet.reachAll(async (number) => {
-        const { sessionId } = await scene.sdk.createSession(bob.session({ sessionId: names.his(number) }));
-        await scene.raw.request("session.resume", { sessionId, ...scene.known.session });
-        return sessionId;
-    });
-    for (const id of scene.own) await scene.raw.request("session.send", { sessionId: id, prompt: "mine" });
-    await eventually("he has his own", async () => {
-        const listed = (await scene.sdk.listSessions()).map(({ sessionId }) => sessionId);
-        return scene.own.every((id) => listed.includes(id));
-    });
-}
-
-async function stop({ fleet, alice, bob }) {
-    await alice?.stop();
-    await bob?.stop();
-    await fleet?.stop();
-}
-
-/** Her ids that an attack may name: at rest and in a turn. */
-const targets = ({ victim }) => Object.values(victim.sessions).map(({ sessionId }) => sessionId);
-
-/** Fails unless her sessions are as they were. */
-async function untouched(scene, what) {
-    const now = await scene.victim.history();
-    if (!isDeepStrictEqual(now, scene.before.history)) assert.deepEqual(now, scene.before.history, `after ${what}`);
-}
-
-/** Asks about each of her sessions and about absent ones, and returns how the answers differ. */
-async function differences(scene, what, exchange, { absent = scene.names.absent } = {}) {
-    const ids = [...absent, ...targets(scene)];
-    const answers = await Promise.all(ids.map(async (id) => bare(await exchange(id), id)));
-    const [expected] = answers;
-    const found = ids.map((id, index) => ({ what, id, answer: answers[index], expected })).filter(({ answer }) => answer !== expected);
-    await untouched(scene, what);
-    return found;
-}
-
-/** Does the same for a request, by the bytes of its answer. */
-const differencesOf = (scene, method, params, options) =>
-    differences(scene, method, async (id) => (await scene.raw.exchange(method, params(id))).text, options);
 
 function describeSdk(scene) {
     /** How a call of the SDK ends, as text. */
