@@ -26,7 +26,7 @@ pub struct Line<'a> {
     pub method: &'a str,
     /// A session id, `-` if there is none or it is none.
     pub session: &'a str,
-    /// The rule, e.g. `method` or `param: params.workingDirectory`.
+    /// The rule, e.g. `method` or `param: path_outside_roots`.
     pub rule: &'a str,
     /// `refused`, or `asked` for what the wall had nothing against so far.
     pub outcome: &'static str,

@@ -158,7 +158,7 @@ impl Client {
             return false;
         }
         let Some(mut open) = self.requests.take(&id) else { return false };
-        tracing::trace!(conn = self.caller.number, ?id, ok, bytes_out = frame.body_len, "answer");
+        tracing::trace!(conn = self.caller.number, %id, ok, bytes_out = frame.body_len, "answer");
         match std::mem::replace(&mut open.purpose, Purpose::Plain) {
             Purpose::Plain => {}
             Purpose::Search(search) => match self.found_or_on(&id, &mut open, search, frame.body(), ok, out) {
@@ -216,6 +216,10 @@ impl Client {
         if ok {
             self.attached(slot);
         } else if !known {
+            let entry = self.sessions.get(slot).filter(|entry| entry.claimed);
+            if let Some(id) = entry.map(|entry| entry.id.clone()) {
+                self.forget_owner(&id);
+            }
             self.let_session_go(slot);
         }
     }

@@ -195,6 +195,9 @@ impl Client {
 
     fn poll(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Poll<ClientEnd> {
         self.now = Instant::now();
+        if self.waits.as_mut().is_some_and(|place| place.poll_asked_to_go(cx).is_ready()) {
+            return Poll::Ready(ClientEnd::Unauthenticated);
+        }
         self.hear_signals(cx, workspace);
         let end = loop {
             match self.round(cx, workspace) {

@@ -68,10 +68,8 @@ impl Client {
         let body = with_session_id(call.body(), call.scan, &session);
         let Ok(scan) = Scan::read(&body) else { return };
         let frame = Frame::of_body(&body);
-        if !self.may_see(&session) && !self.claim_free(&session) {
-            return self.refuse(call, Reason::Capacity, "the table of session owners is full", out);
-        }
-        self.make(&Call { frame: &frame, scan: &scan, ..*call }, &session, out);
+        let claims = !self.may_see(&session);
+        self.make(&Call { frame: &frame, scan: &scan, ..*call }, &session, claims, out);
     }
 
     /// Makes a session under the id that the client wants, if that is its to take.
@@ -81,7 +79,7 @@ impl Client {
             _ => Creation::Yes,
         };
         match creation {
-            Creation::Yes => self.make(call, session, out),
+            Creation::Yes => self.make(call, session, false, out),
             Creation::IfAbsent => self.ask_existence(call, session, Wanted::New, out),
             Creation::No => {
                 self.count_refusal_of(None, Rule::NewSession);

@@ -24,6 +24,8 @@ pub struct Entry {
     pub home: Arc<Member>,
     /// The link to it.
     pub link: LinkId,
+    /// Its id was recorded for this client by the create that is not answered yet.
+    pub claimed: bool,
     /// The session's own folder on the backend's host, as its create or resume was answered.
     pub workspace: Option<Box<str>>,
     /// A create or resume was answered with a result: the session is live for this client.
@@ -87,6 +89,7 @@ impl Sessions {
             attachment: Some(attachment),
             home,
             link,
+            claimed: false,
             workspace: None,
             open: false,
             busy: false,

@@ -50,8 +50,7 @@ impl Client {
     }
 
     fn audit_sensitive(&self, call: &Call<'_>) {
-        let session = call.scan.text(call.body(), Place::SessionId);
-        self.audit(&call.row.name, session.as_deref(), "sensitive", "asked");
+        self.audit(&call.row.name, named(call).as_deref(), "sensitive", "asked");
     }
 
     /// Whether a frame that is not whole yet may begin to flow: nothing of it has to be looked at behind its first part.
@@ -64,7 +63,7 @@ impl Client {
     }
 
     fn deny_method(&mut self, call: &Call<'_>, out: &mut Output) {
-        self.count_refusal_of(Some((call, None)), Rule::Method);
+        self.count_refusal_of(Some((call, named(call).as_deref())), Rule::Method);
         self.refuse(call, Reason::MethodNotFound, "this method is not allowed here", out);
     }
 
@@ -112,7 +111,8 @@ impl Client {
     }
 
     fn deny_param(&mut self, call: &Call<'_>, denied: &Denied, out: &mut Output) {
-        self.count_refusal_of(Some((call, None)), Rule::Param);
+        self.count_refusal_of(None, Rule::Param);
+        self.audit(&call.row.name, named(call).as_deref(), &format!("param: {}", denied.rule), "refused");
         let message = format!("{} is not allowed here: {}", denied.key, denied.hint);
         self.refuse(call, Reason::ParamDenied, &message, out);
     }
@@ -260,6 +260,11 @@ impl Client {
         }
         true
     }
+}
+
+/// The session that a call names, for the record.
+fn named<'a>(call: &Call<'a>) -> Option<std::borrow::Cow<'a, str>> {
+    call.scan.text(call.body(), Place::SessionId)
 }
 
 /// Ids, or records with an id each, as they stand in an array. What is neither is nobody's: its id is empty.

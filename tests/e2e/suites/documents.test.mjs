@@ -1,5 +1,6 @@
 // The configs that the documents show are right: pilotfish checks them.
 import assert from "node:assert/strict";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -23,7 +24,14 @@ function composeConfigs() {
 
 describe("configs in the documents", { timeout: 30_000 }, () => {
     let directory;
-    before(() => (directory = fs.mkdtempSync(path.join(os.tmpdir(), "pilotfish-documents-"))));
+    before(() => {
+        directory = fs.mkdtempSync(path.join(os.tmpdir(), "pilotfish-documents-"));
+        // What the documents name has to be there: tokens, and the keys of a login service.
+        for (const name of ["alice", "bob-1", "bob-2"]) fs.writeFileSync(path.join(directory, name), randomUUID());
+        const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+        const key = { ...publicKey.export({ format: "jwk" }), kid: "1", alg: "RS256", use: "sig" };
+        fs.writeFileSync(path.join(directory, "jwks.json"), JSON.stringify({ keys: [key] }));
+    });
     after(() => fs.rmSync(directory, { recursive: true, force: true }));
 
     const documents = { "README.md": configsOf, "docs/operations.md": configsOf, "docker-compose.yml": composeConfigs };
@@ -33,8 +41,9 @@ describe("configs in the documents", { timeout: 30_000 }, () => {
             assert.ok(configs.length > 0);
             for (const config of configs) {
                 const file = path.join(directory, "pilotfish.toml");
-                fs.writeFileSync(file, config);
-                const env = { CLI_TOKEN: "x", PILOTFISH_CLIENT_TOKEN: "y" };
+                fs.writeFileSync(file, config.replaceAll(/"\/(run\/secrets|etc\/pilotfish)\//g, `"${directory}/`));
+                const names = ["CLI_TOKEN", "PILOTFISH_CLIENT_TOKEN", "ALICE_TOKEN", "BOB_TOKEN", "LAB_TOKEN"];
+                const env = Object.fromEntries(names.map((name) => [name, randomUUID()]));
                 const child = new Child("pilotfish check", pilotfish, ["check", file], { env });
                 const { code } = await child.exited;
                 assert.equal(code, 0, `${child.lines.join("\n")}\n${config}`);

@@ -228,7 +228,7 @@ async fn each_refused_call_has_one_line_in_the_record_and_no_param_is_in_it() {
         (
             "session.create",
             json!({"sessionId": "alice--y", "workingDirectory": "/etc/CANARY"}),
-            ["session.create", "alice--y", "param", "refused"],
+            ["session.create", "alice--y", "param: path_outside_roots", "refused"],
         ),
         (
             "session.mode.set",
