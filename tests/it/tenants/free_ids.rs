@@ -171,6 +171,43 @@ async fn an_id_that_was_not_made_is_not_taken() {
     assert!(made.contains("workspacePath"), "{made}");
 }
 
+/// Whoever deletes what is not theirs deletes nothing, not even the memory of whose it is.
+#[tokio::test]
+async fn a_deletion_that_does_not_happen_takes_nothing_from_its_owner() {
+    for ids in [Ids::Prefix, Ids::Registry] {
+        let rig = two(ids, 1).await;
+        let alice = alice_has(&rig, UUID).await;
+        let mut bob = Spelt::login(&rig, BOB).await;
+        let freed = bob.call("sessions.bulkDelete", &json!({"sessionIds": [UUID]}).to_string()).await;
+        assert!(freed.contains(&format!("\"{UUID}\":0")), "{freed}");
+        is_absent(&mut bob, UUID).await;
+        // A backend that could not delete it.
+        let failed = json!({"success": false, "error": "it is locked"}).to_string();
+        rig.cli[0].next(1, "session.delete", Act::Answer(failed));
+        rig.cli[0].next(1, "sessions.bulkDelete", Act::Fail { code: -32603, message: "it is locked".into() });
+        alice.call("session.delete", json!({"sessionId": UUID})).await.expect("an answer");
+        alice.call("sessions.bulkDelete", json!({"sessionIds": [UUID]})).await.ok();
+        is_absent(&mut bob, UUID).await;
+        let second = super::rig::login(&rig, ALICE).await;
+        second.call("session.resume", json!({"sessionId": UUID})).await.expect("it is there, and hers");
+        turn(&second, UUID).await;
+    }
+}
+
+/// With a disk for each backend, one that cannot be asked may have it.
+#[tokio::test]
+async fn an_id_that_may_be_on_a_disk_that_cannot_be_seen_is_not_given_away() {
+    let plan = Plan { backends: 2, storage: "local", more: TWO, env: ENV, ..Plan::default() };
+    let rig = Rig::with(plan).await;
+    let mut bob = Spelt::login(&rig, BOB).await;
+    rig.cli[1].die(crate::fake_cli::Close::Rst);
+    rig.down(1).await;
+    let made = bob.call("session.create", &json!({"sessionId": UUID}).to_string()).await;
+    assert!(made.contains("\"no_backend\""), "{made}");
+    let made = bob.call("session.create", &json!({"sessionId": "bob--x"}).to_string()).await;
+    assert!(made.contains("workspacePath"), "what says whose it is need not be asked about: {made}");
+}
+
 /// A backend that cannot say whether it knows an id gives nothing away.
 #[tokio::test]
 async fn without_an_answer_nothing_is_given_away() {

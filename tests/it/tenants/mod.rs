@@ -1,5 +1,6 @@
 //! The wall between tenants, over the real binary: who gets in, what reaches a backend, what anybody gets to see.
 
+mod flood;
 mod free_ids;
 mod issuer;
 mod jwt;
