@@ -120,9 +120,9 @@ impl Gather {
         self
     }
 
-    /// Whether the sessions are deleted by it.
-    pub fn is_deletion(&self) -> bool {
-        self.merge == Merge::Freed
+    /// Whether the sessions that were asked about are deleted, all of them.
+    pub fn has_deleted(&self) -> bool {
+        self.merge == Merge::Freed && self.missing == 0
     }
 
     /// The sessions that the backends are asked about.
@@ -211,7 +211,7 @@ impl Gather {
             Merge::Last => id_member(newest(&parts)),
             Merge::Found => id_member(parts.iter().find_map(|part| part.session_id.as_deref()).map(str::to_owned)),
             Merge::Ids => {
-                let mut ids = union(parts.iter().map(|part| &part.session_ids));
+                let mut ids = interleaved(parts.iter().map(|part| &part.session_ids));
                 Limit::cut(self.limit, &mut ids);
                 format!(r#""sessionIds":[{}]"#, ids.join(","))
             }
@@ -306,6 +306,16 @@ fn union<'a>(lists: impl Iterator<Item = &'a Vec<&'a RawValue>>) -> Vec<&'a str>
     lists.flatten().map(|raw| raw.get()).filter(|raw| seen.insert(*raw)).collect()
 }
 
+/// The first of each list, then the second of each: every backend has its newest first, and ids say nothing of their age.
+fn interleaved<'a>(lists: impl Iterator<Item = &'a Vec<&'a RawValue>>) -> Vec<&'a str> {
+    let mut ranked: Vec<(usize, &str)> =
+        lists.flat_map(|list| list.iter().enumerate().map(|(rank, raw)| (rank, raw.get()))).collect();
+    // Not by the order in which the backends answered: the same question has the same answer.
+    ranked.sort_unstable();
+    let mut seen = ahash::AHashSet::new();
+    ranked.into_iter().map(|(_, raw)| raw).filter(|raw| seen.insert(*raw)).collect()
+}
+
 type Largest<'a> = std::collections::BTreeMap<&'a str, &'a str>;
 
 /// Of each id the largest number of all answers.
@@ -370,6 +380,8 @@ mod tests {
             gather(Merge::Ids, &[r#"{"sessionIds":["a"]}"#, r#"{"sessionIds":["a","b"]}"#], 0)["result"]["sessionIds"],
             serde_json::json!(["a", "b"])
         );
+        let ids = [r#"{"sessionIds":["x1","x2"]}"#, r#"{"sessionIds":["a1","a2"]}"#];
+        assert_eq!(gather(Merge::Ids, &ids, 0)["result"]["sessionIds"], serde_json::json!(["a1", "x1", "a2", "x2"]));
         assert_eq!(
             gather(Merge::Entries, &[r#"[{"sessionId":"a"}]"#, r#"[{"sessionId":"a","clientName":"x"}]"#], 0)["result"]
                 [0]["clientName"],

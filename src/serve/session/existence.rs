@@ -174,7 +174,8 @@ impl Client {
     /// Makes a session whose id is this client's to take. `claims`: its id does not say so, and it has to be recorded.
     pub(super) fn make(&mut self, call: &Call<'_>, session: &str, claims: bool, out: &mut Output) {
         let new = self.sessions.find(session).is_none();
-        if new && (self.is_over_sessions(call, session, out) || self.is_over_creates(call, out)) {
+        let lives = self.shared.router.find(session, self.now).is_some();
+        if new && (!lives && self.has_no_place(call, out) || self.is_over_creates(call, out)) {
             return; // What is refused is not recorded, either.
         }
         if claims && !self.claim_free(session) {
@@ -195,11 +196,8 @@ impl Client {
         }
     }
 
-    /// Whether the tenant has as many live sessions as it may have, and this would be one more. `true`: it was answered.
-    fn is_over_sessions(&mut self, call: &Call<'_>, session: &str, out: &mut Output) -> bool {
-        if self.shared.router.find(session, self.now).is_some() {
-            return false;
-        }
+    /// Whether the tenant has as many live sessions as it may have. `true`: the call, which makes one more, was answered.
+    pub(super) fn has_no_place(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
         match self.hold(Held::Session) {
             Err(over) => {
                 self.refuse_over(call, &over, Rule::Sessions, out);

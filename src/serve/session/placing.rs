@@ -154,7 +154,7 @@ impl Client {
             claim.attachment.detach();
             home
         });
-        if self.is_over_creates(call, out) {
+        if self.has_no_place(call, out) || self.is_over_creates(call, out) {
             return;
         }
         match home {
@@ -408,7 +408,7 @@ impl Client {
         let Some(open) = self.requests.take(gather.id()) else { return };
         match gather.finish(&|session| self.may_see(session)) {
             Some(body) => {
-                if gather.is_deletion() {
+                if gather.has_deleted() {
                     gather.asked().for_each(|session| self.forget_owner(session));
                 }
                 self.count_answer(&open, true);
