@@ -100,6 +100,7 @@ fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
         login: app.tenants.login(&set.name),
         patience: app.tenants.patience(),
         lobby: app.tenants.lobby(),
+        door: app.tenants.door(),
         metrics: app.metrics.clone(),
         listener: app.metrics.listener(&set.name),
         pool: app.metrics.pool(&set.pool),

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::{keys::Keys, tokens::TokenRing, watch::Watched};
 use crate::{
     config::{Config, Mode, Posture},
-    serve::session::Lobby,
+    serve::session::{Door, Lobby},
     tenancy::{JwtError, Login, Patience, Wall},
 };
 
@@ -45,6 +45,7 @@ pub(super) struct Tenants {
     logins: BTreeMap<String, Arc<Login>>,
     patience: Arc<Patience>,
     lobby: Arc<Lobby>,
+    door: Arc<Door>,
 }
 
 impl Tenants {
@@ -60,7 +61,7 @@ impl Tenants {
         let logins = logins::logins(config, &walls, tokens.shared(), &keys);
         watch::spawn(Watched { tokens, keys: keys.into_values().collect() }, tracker, cancel);
         warn_of_open_pools(config);
-        Ok(Self { walls, logins, patience: Arc::default(), lobby: Arc::default() })
+        Ok(Self { walls, logins, patience: Arc::default(), lobby: Arc::default(), door: Arc::default() })
     }
 
     /// The wall of a pool; `None` where it is open.
@@ -76,6 +77,11 @@ impl Tenants {
     /// All walls, by pool.
     pub(super) fn walls(&self) -> &BTreeMap<String, Arc<Wall>> {
         &self.walls
+    }
+
+    /// What addresses do at the door of every listener.
+    pub(super) fn door(&self) -> Arc<Door> {
+        self.door.clone()
     }
 
     /// Clients of every listener that have not said who they are.

@@ -78,6 +78,7 @@ impl Client {
             "call"
         );
         if let Some(over) = self.turned_away.take() {
+            self.shared.door.refused(self.caller.address.ip(), self.now);
             self.refuse_over(&call, &over, Rule::Connections, out);
             return self.close(ClientEnd::Unauthenticated, out);
         }

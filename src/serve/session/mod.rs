@@ -5,7 +5,7 @@
 //! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
-//! - `guest`: who the client is; `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
+//! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
 //! - `stage`: serving, draining, over.
 //! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
@@ -15,6 +15,7 @@ mod borrowed;
 mod calls;
 mod chunk;
 mod client;
+mod door;
 mod ending;
 mod existence;
 mod greeting;
@@ -34,15 +35,17 @@ mod wall;
 mod workspace;
 mod writing;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use self::client::Client;
 pub use self::{
+    door::Door,
     lobby::Lobby,
     settings::{SessionSettings, Shared},
     stage::{Stage, Stages},
 };
 use super::{accept::Handler, keepalive::Keepalive};
+use crate::telemetry::Rejection;
 
 /// Session mode on one listener.
 #[derive(Clone, Debug)]
@@ -60,6 +63,10 @@ impl SessionMode {
     pub fn handler(&self) -> Handler {
         let shared = self.shared.clone();
         Arc::new(move |socket, address, seat| {
+            if shared.may_turn_away() && !shared.door.admits(address.ip(), Instant::now()) {
+                shared.listener.rejected.get(Rejection::Denied).inc();
+                return;
+            }
             Keepalive::default().ask(&socket);
             let place = shared.asks().then(|| shared.lobby.enter(address.ip()));
             let client = Client::new(shared.clone(), socket, address, seat, place);

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
-use super::{lobby::Lobby, stage::Stages};
+use super::{door::Door, lobby::Lobby, stage::Stages};
 use crate::{
     model::Secret,
     route::Router,
@@ -109,6 +109,8 @@ pub struct Shared {
     pub patience: Arc<AddressPatience>,
     /// Clients that have not said who they are.
     pub lobby: Arc<Lobby>,
+    /// Addresses that flood.
+    pub door: Arc<Door>,
     /// All metrics.
     pub metrics: Arc<Metrics>,
     /// Those of the listener.
@@ -124,6 +126,11 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether a client may be refused for what it is: by its token, or because its tenant has too many connections.
+    pub fn may_turn_away(&self) -> bool {
+        self.login.is_some() || self.asks()
+    }
+
     /// Whether a client has to show something before it may do anything.
     pub fn asks(&self) -> bool {
         self.login.as_ref().map_or(self.settings.token.is_some(), |login| login.asks())
