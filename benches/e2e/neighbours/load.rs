@@ -85,8 +85,9 @@ impl Drop for Load {
 fn senders(kind: Kind, addr: SocketAddr) -> io::Result<Vec<Sender>> {
     let Kind::Flood(flood) = kind else { return Ok(Vec::new()) };
     let kinds = [(What::Frames, flood.frames), (What::Creates, flood.creates), (What::Bytes, flood.bytes)];
+    let mixed = kinds.iter().filter(|(_, count)| *count > 0).count() > 1;
     let all = kinds.into_iter().flat_map(|(what, count)| std::iter::repeat_n(what, count));
-    all.enumerate().map(|(number, what)| Sender::open(addr, number, what)).collect()
+    all.enumerate().map(|(number, what)| Sender::open(addr, number, what, mixed)).collect()
 }
 
 struct Work {

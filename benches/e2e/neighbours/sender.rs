@@ -39,17 +39,19 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Connects and makes one session.
-    pub fn open(addr: SocketAddr, number: usize, what: What) -> io::Result<Self> {
+    /// Connects and makes one session. Of several kinds at once megabytes are counted.
+    pub fn open(addr: SocketAddr, number: usize, what: What, mixed: bool) -> io::Result<Self> {
         let session = format!("{}-{number:02x}", client::tenant(super::quota::WHO));
         let socket = client::open(addr, std::slice::from_ref(&session))?;
         socket.set_nonblocking(true)?;
         abrupt(&socket)?;
-        let (bytes, units) = match what {
-            What::Frames => (calls(&session, "xxxxxxx", ROUND), f64::from(ROUND)),
-            What::Creates => (creates(&session), f64::from(ROUND)),
-            What::Bytes => (calls(&session, &"z".repeat(MIB), 2), 2.0 * MIB as f64 / 1e6),
+        let bytes = match what {
+            What::Frames => calls(&session, "xxxxxxx", ROUND),
+            What::Creates => creates(&session),
+            What::Bytes => calls(&session, &"z".repeat(MIB), 2),
         };
+        let megabytes = mixed || matches!(what, What::Bytes);
+        let units = if megabytes { bytes.len() as f64 / 1e6 } else { f64::from(ROUND) };
         Ok(Self { socket, bytes, at: 0, units, sent: 0 })
     }
 

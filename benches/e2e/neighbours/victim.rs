@@ -41,15 +41,18 @@ impl Victim {
     }
 
     /// Runs for so long, and on while `more` says so; gives milliseconds. What is late because the one before took too long
-    /// is measured from when it was due: the time of those that were not sent counts too.
+    /// is measured from when it was due, and what could not be sent at all counts as long as it was late.
     pub fn run(&mut self, at_least: Duration, more: impl Fn() -> bool) -> io::Result<Vec<f64>> {
         let (start, mut times) = (Instant::now(), Vec::new());
         for turn in 1.. {
             let due = start + self.every * turn;
-            if due.duration_since(start) > at_least && !more() {
+            let now = Instant::now();
+            if now.max(due).duration_since(start) > at_least && !more() {
+                let unsent = (0..).map(|turn| due + self.every * turn).take_while(|due| *due < now);
+                times.extend(unsent.map(|due| now.duration_since(due).as_secs_f64() * 1e3));
                 break;
             }
-            let wait = due.saturating_duration_since(Instant::now());
+            let wait = due.saturating_duration_since(now);
             thread::sleep(wait);
             let from = if wait.is_zero() { due } else { Instant::now() };
             self.ask()?;
