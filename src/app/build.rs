@@ -17,6 +17,8 @@ use crate::{
     },
     supervise::{EnvValue, SuperviseSettings},
     telemetry::logs,
+    tenancy::Wall,
+    wire::Methods,
 };
 
 /// Shorter values of a supervised CLI's environment are flags and numbers; striking those out would make its log unreadable.
@@ -65,7 +67,12 @@ pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {
     }
 }
 
-pub(super) fn session(listener: &config::Listener, pool: &config::Pool, tenant_metrics: bool) -> SessionSettings {
+pub(super) fn session(
+    listener: &config::Listener,
+    pool: &config::Pool,
+    wall: Option<&Wall>,
+    tenant_metrics: bool,
+) -> SessionSettings {
     let set = &listener.session;
     SessionSettings {
         max_frame: set.max_frame,
@@ -81,11 +88,18 @@ pub(super) fn session(listener: &config::Listener, pool: &config::Pool, tenant_m
         quick_timeout: set.timeouts.quick,
         create_timeout: set.timeouts.create,
         long_timeout: set.timeouts.long,
-        allow_shutdown: set.allow_runtime_shutdown,
+        allow_shutdown: wall.map_or(set.allow_runtime_shutdown, allows_shutdown),
         passive_health: pool.health.passive,
         tenant_metrics,
         cut_when_down: pool.health.on_down == config::OnDown::Cut,
     }
+}
+
+/// Behind a wall each tenant's policy decides, and comes first: here it is enough that one of them may.
+fn allows_shutdown(wall: &Wall) -> bool {
+    const NAME: &str = "runtime.shutdown";
+    let method = Methods::get().find(NAME);
+    wall.tenants().iter().any(|tenant| tenant.policy.allows(method, NAME))
 }
 
 pub(super) fn connection(listener: &config::Listener, pool: &config::Pool) -> ConnectionSettings {

@@ -92,10 +92,11 @@ impl Open {
 
 fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
     let (squadron, pool) = (&app.fleet.pools[&set.pool], &app.config.pools[&set.pool]);
+    let wall = app.tenants.wall(&set.pool);
     SessionMode::new(Shared {
-        settings: build::session(set, pool, app.config.admin.tenant_metrics),
+        settings: build::session(set, pool, wall.as_deref(), app.config.admin.tenant_metrics),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
-        wall: app.tenants.wall(&set.pool),
+        wall,
         login: app.tenants.login(&set.name),
         patience: app.tenants.patience(),
         lobby: app.tenants.lobby(),

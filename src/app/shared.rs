@@ -9,28 +9,20 @@ use crate::{
 };
 
 impl App {
-    /// All shares: those of the config, then those that were granted.
+    /// All shares: of each pool those of the config, then those that were granted.
     pub(super) fn shares(&self) -> Vec<ShareStatus> {
-        let configured = self.config.tenants.iter().flat_map(|tenant| {
-            let pools = self.tenants.walls().iter().filter(|(_, wall)| wall.tenant(&tenant.name).is_some());
-            pools.flat_map(|(pool, _)| {
-                tenant.share.iter().map(|share| ShareStatus {
-                    pool: pool.clone(),
-                    session: share.session.clone(),
-                    with: share.with.clone(),
-                    source: "config",
-                })
-            })
+        let of = |pool: &String, source, (session, with): (String, Vec<Grantee>)| ShareStatus {
+            pool: pool.clone(),
+            session,
+            with: with.iter().map(Grantee::to_string).collect(),
+            source,
+        };
+        let walls = self.tenants.walls().iter();
+        let all = walls.flat_map(|(pool, wall)| {
+            let configured = wall.shares().configured().into_iter().map(move |share| of(pool, "config", share));
+            configured.chain(wall.shares().granted().into_iter().map(move |share| of(pool, "granted", share)))
         });
-        let granted = self.tenants.walls().iter().flat_map(|(pool, wall)| {
-            wall.shares().list().into_iter().map(|(session, with)| ShareStatus {
-                pool: pool.clone(),
-                session,
-                with: with.iter().map(Grantee::to_string).collect(),
-                source: "granted",
-            })
-        });
-        configured.chain(granted).collect()
+        all.collect()
     }
 
     /// Shares a session.

@@ -1,6 +1,7 @@
 //! One request that several backends answer, and how their answers become one.
 
 mod asked;
+mod limit;
 mod pick;
 
 use std::borrow::Cow;
@@ -9,7 +10,7 @@ use ahash::AHashMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use self::{asked::Asked, pick::Pick};
+pub use self::{asked::Asked, limit::Limit, pick::Pick};
 use crate::wire::{RequestId, methods::Merge};
 
 /// A gathering in progress.
@@ -22,6 +23,7 @@ pub struct Gather {
     answers: Vec<Vec<u8>>,
     error: Option<Vec<u8>>,
     pick: Option<Pick>,
+    limit: Option<Limit>,
     asked: Vec<Asked>,
 }
 
@@ -87,12 +89,28 @@ fn text(raw: &RawValue) -> Option<String> {
 impl Gather {
     /// A gathering for the client's request `id` from `waiting` backends.
     pub fn new(id: RequestId, merge: Merge, waiting: usize) -> Self {
-        Self { id, merge, waiting, missing: 0, answers: Vec::new(), error: None, pick: None, asked: Vec::new() }
+        Self {
+            id,
+            merge,
+            waiting,
+            missing: 0,
+            answers: Vec::new(),
+            error: None,
+            pick: None,
+            limit: None,
+            asked: Vec::new(),
+        }
     }
 
     /// Whatever the merge says: the backends are asked for their lists, and the one session is found in those.
     pub fn picking(mut self, pick: Option<Pick>) -> Self {
         self.pick = pick;
+        self
+    }
+
+    /// So many of what is left are told.
+    pub fn limited(mut self, limit: Option<Limit>) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -113,7 +131,7 @@ impl Gather {
     }
 
     /// So many backends are asked.
-    pub fn expect(&mut self, waiting: usize) {
+    pub fn wait_for(&mut self, waiting: usize) {
         self.waiting = waiting;
     }
 
@@ -184,11 +202,19 @@ impl Gather {
                 let found = |id: &str| Some(format!("{}:{}", serde_json::Value::from(id), freed.get(id)?));
                 format!(r#""freedBytes":{{{}}}"#, asked::in_order(&self.asked, self.merge, found).join(","))
             }
-            Merge::Sessions => format!(r#""sessions":[{}]"#, sessions(&parts, true).join(",")),
+            Merge::Sessions => {
+                let mut sessions = sessions(&parts, true);
+                Limit::strip(self.limit, &mut sessions);
+                format!(r#""sessions":[{}]"#, sessions.join(","))
+            }
             Merge::SessionsKept => format!(r#""sessions":[{}]"#, sessions(&parts, false).join(",")),
             Merge::Last => id_member(newest(&parts)),
             Merge::Found => id_member(parts.iter().find_map(|part| part.session_id.as_deref()).map(str::to_owned)),
-            Merge::Ids => format!(r#""sessionIds":[{}]"#, union(parts.iter().map(|part| &part.session_ids)).join(",")),
+            Merge::Ids => {
+                let mut ids = union(parts.iter().map(|part| &part.session_ids));
+                Limit::cut(self.limit, &mut ids);
+                format!(r#""sessionIds":[{}]"#, ids.join(","))
+            }
             Merge::InUse => format!(r#""inUse":[{}]"#, union(parts.iter().map(|part| &part.in_use)).join(",")),
             Merge::Sizes => format!(r#""sizes":{{{}}}"#, members(&largest(parts.iter().map(|part| &part.sizes)))),
             Merge::Freed => {

@@ -7,7 +7,7 @@ mod requests;
 mod setup;
 
 pub use asks::{Ask, Asks};
-pub use gather::{Asked, Gather, Pick, session_id_of};
+pub use gather::{Asked, Gather, Limit, Pick, session_id_of};
 pub use requests::{OwnRequests, Requests};
 pub use setup::Setup;
 

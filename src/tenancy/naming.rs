@@ -12,6 +12,9 @@ const UUID: usize = 36;
 /// The runtime takes this many characters of a UUID, or more, for the whole of it.
 const SHORTEST_ABBREVIATION: usize = 7;
 
+// Whatever a tenant's name, its ids have room for a user and a UUID.
+const _: () = assert!(MAX_NAME + MAX_DELIMITER + 1 + MAX_DELIMITER + UUID <= MAX_ID);
+
 /// How it is known from an id whose session it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamingRule {
@@ -37,7 +40,8 @@ pub enum Said<'a> {
         /// The part between the first two, where the template has a user and the id has such a part.
         user: Option<&'a str>,
     },
-    /// It can be nobody's: nothing stands before its delimiter, or the runtime might take it for the beginning of another's.
+    /// It can be nobody's: it is no id, nothing stands before its delimiter, or the runtime might take it for the beginning
+    /// of another's.
     Nobody,
 }
 
@@ -104,10 +108,7 @@ impl NamingRule {
     /// Whether a tenant may have this name: whether no id of it can be taken for another's.
     pub fn check_tenant_name(&self, name: &str) -> Result<(), NamingError> {
         let Some(prefix) = &self.prefix else { return check_plain(name) };
-        prefix.check(name)?;
-        // One character of a user at least has to fit.
-        let users = if prefix.has_user { 1 + prefix.delimiter.len() } else { 0 };
-        check_room(name.len() + prefix.delimiter.len() + users)
+        prefix.check(name)
     }
 
     /// Whether a user of `tenant` may have this name where users are apart. The name may come from a token.
@@ -117,12 +118,16 @@ impl NamingRule {
             return if user.is_empty() { Err(NamingError::Empty) } else { Ok(()) };
         };
         prefix.check(user)?;
-        check_room(tenant.len() + user.len() + 2 * prefix.delimiter.len())
+        let length = tenant.len() + user.len() + 2 * prefix.delimiter.len() + UUID;
+        if length <= MAX_ID { Ok(()) } else { Err(NamingError::NoRoom) }
     }
 
     /// Whose session `id` is, as far as the id says it.
     #[inline]
     pub fn says<'a>(&self, id: &'a str) -> Said<'a> {
+        if !is_id(id) {
+            return Said::Nobody;
+        }
         let Some(prefix) = &self.prefix else { return free(id) };
         let Some((tenant, rest)) = id.split_once(&*prefix.delimiter) else { return free(id) };
         if tenant.is_empty() || may_abbreviate_named(id) {
@@ -130,6 +135,15 @@ impl NamingRule {
         }
         let user = if prefix.has_user { rest.split_once(&*prefix.delimiter) } else { None };
         Said::Named { tenant, user: user.map(|(user, _)| user).filter(|user| !user.is_empty()) }
+    }
+
+    /// Whether an id that begins so can say that it is the tenant's, or say nothing.
+    pub fn may_become(&self, beginning: &str, tenant: &str) -> bool {
+        if beginning.len() > MAX_ID || !beginning.bytes().all(is_id_byte) {
+            return false;
+        }
+        let Some(prefix) = &self.prefix else { return true };
+        beginning.split_once(&*prefix.delimiter).is_none_or(|(named, _)| named == tenant)
     }
 
     /// The id of a new session of `who`. A user whose name cannot stand in an id is left out, which only tenants whose users
@@ -174,8 +188,9 @@ fn check_length(name: &str) -> Result<(), NamingError> {
     }
 }
 
-fn check_room(before: usize) -> Result<(), NamingError> {
-    if before + UUID <= MAX_ID { Ok(()) } else { Err(NamingError::NoRoom) }
+/// Whether the runtime would take it for an id. Whoever asks has looked already; a slip there must not become a path here.
+fn is_id(id: &str) -> bool {
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(is_id_byte)
 }
 
 fn is_id_byte(byte: u8) -> bool {
@@ -205,3 +220,6 @@ fn may_abbreviate_named(id: &str) -> bool {
 fn is_uuid_shaped(all: &[u8]) -> bool {
     all.iter().enumerate().all(|(at, byte)| matches!(at, 8 | 13 | 18 | 23) == (*byte == b'-'))
 }
+
+#[cfg(test)]
+pub(super) mod tests;

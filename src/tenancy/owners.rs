@@ -42,10 +42,12 @@ pub enum Recorded {
     Full,
 }
 
+type Shard = Mutex<AHashMap<Box<str>, Owner>>;
+
 /// The records of one pool.
 #[derive(Debug)]
 pub struct Owners {
-    shards: Box<[Mutex<AHashMap<Box<str>, Owner>>]>,
+    shards: Box<[Shard]>,
     room: Mutex<Room>,
 }
 
@@ -114,7 +116,7 @@ impl Owners {
         self.len() == 0
     }
 
-    fn shard(&self, id: &str) -> &Mutex<AHashMap<Box<str>, Owner>> {
+    fn shard(&self, id: &str) -> &Shard {
         let mut hasher = AHasher::default();
         id.hash(&mut hasher);
         // The map inside uses the other end of its hash.
@@ -150,3 +152,6 @@ impl Owner {
         OwnerRef { tenant: &self.tenant, user: self.user.as_deref() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,6 @@ fn closeness(pattern: &str, name: &str) -> Option<usize> {
     let whole = beginning.is_empty() || beginning.ends_with('.');
     (whole && name.starts_with(beginning)).then_some(beginning.len())
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,6 @@ impl Over {
         Self { what, retry_after: Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)) }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,16 +122,15 @@ impl Shares {
         }
     }
 
-    /// All shares by session, those of the config first.
-    pub fn list(&self) -> Vec<(String, Vec<Grantee>)> {
-        let mut all: Vec<_> =
-            self.fixed.values().flatten().map(|share| (share.pattern(), share.with.clone())).collect();
-        all.sort_by(|one, other| one.0.cmp(&other.0));
+    /// Those of the config that hold, by session (an id, or a beginning of ids and `*`).
+    pub fn configured(&self) -> Vec<(String, Vec<Grantee>)> {
+        sorted(self.fixed.values().flatten().map(|share| (share.pattern(), share.with.clone())))
+    }
+
+    /// Those that were granted while running, by session.
+    pub fn granted(&self) -> Vec<(String, Vec<Grantee>)> {
         let granted = self.granted.read();
-        let mut added: Vec<_> = granted.iter().map(|(id, granted)| (id.to_string(), granted.to.clone())).collect();
-        added.sort_by(|one, other| one.0.cmp(&other.0));
-        all.append(&mut added);
-        all
+        sorted(granted.iter().map(|(id, granted)| (id.to_string(), granted.to.clone())))
     }
 
     /// Grows with every change, so that what was decided before can be decided again.
@@ -145,6 +144,12 @@ impl Shares {
         self.count.store(count, SeqCst);
         self.version.fetch_add(1, SeqCst);
     }
+}
+
+fn sorted(shares: impl Iterator<Item = (String, Vec<Grantee>)>) -> Vec<(String, Vec<Grantee>)> {
+    let mut all: Vec<_> = shares.collect();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    all
 }
 
 impl Fixed {
@@ -188,3 +193,6 @@ impl fmt::Display for Grantee {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -314,14 +314,15 @@ impl TenantSettings {
 
 /// Whether any id that `session` covers can be the tenant's.
 fn may_share(naming: &NamingRule, free_ids: FreeIds, tenant: &str, session: &str) -> bool {
-    let id = session.strip_suffix('*').unwrap_or(session);
-    if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) || session.is_empty() {
-        return false;
+    if let Some(beginning) = session.strip_suffix('*') {
+        return naming.may_become(beginning, tenant);
     }
-    match naming.says(id) {
+    match naming.says(session) {
         Said::Named { tenant: named, .. } => named == tenant,
-        // A beginning may still grow into an id of the tenant's; an id that says nothing may be recorded for it.
-        Said::Free => session.ends_with('*') || free_ids == FreeIds::Record,
-        Said::Nobody => session.ends_with('*') && !id.is_empty() && naming.is_registry(),
+        Said::Free => free_ids == FreeIds::Record,
+        Said::Nobody => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,6 +128,19 @@ impl Hash for RequestId {
     }
 }
 
+/// For logs: a number or a UUID as it is, of any other text, which may be anything, the length.
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_uuid =
+            |text: &str| text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        match (self, self.as_text()) {
+            (Self::Number(number), _) => write!(f, "{number}"),
+            (_, Some(text)) if is_uuid(text) || self.own_number().is_some() => f.write_str(text),
+            (_, text) => write!(f, "text:{}", text.map_or(0, str::len)),
+        }
+    }
+}
+
 impl fmt::Debug for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -157,5 +170,14 @@ mod tests {
         id.append_json(&mut json);
         assert_eq!(json, br#""pilotfish-42""#);
         assert_eq!(RequestId::read(&json).and_then(|id| id.own_number()), Some(42));
+    }
+
+    #[test]
+    fn logs_get_no_text_of_the_client_s() {
+        assert_eq!(RequestId::Number(7).to_string(), "7");
+        assert_eq!(RequestId::text("hunter2").to_string(), "text:7");
+        let uuid = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6";
+        assert_eq!(RequestId::text(uuid).to_string(), uuid);
+        assert_eq!(RequestId::own(3).to_string(), "pilotfish-3");
     }
 }

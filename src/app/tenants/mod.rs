@@ -55,7 +55,7 @@ impl Tenants {
         cancel: &CancellationToken,
     ) -> Result<Self, TenantsError> {
         let walls = walls::walls(config);
-        let tokens = TokenRing::new(&config.tenants);
+        let tokens = TokenRing::new(config);
         let keys = keys_of(config)?;
         let logins = logins::logins(config, &walls, tokens.shared(), &keys);
         watch::spawn(Watched { tokens, keys: keys.into_values().collect() }, tracker, cancel);

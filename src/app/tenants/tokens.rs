@@ -8,7 +8,7 @@ use std::{
 use arc_swap::ArcSwap;
 
 use crate::{
-    config::{Tenant, TokenSource, read_secret_file},
+    config::{Config, Tenant, TokenSource, read_secret_file},
     model::{Identity, Secret},
     tenancy::{MAX_TOKEN_BYTES, TokenDigest, Tokens},
 };
@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct TokenRing {
     shared: Arc<ArcSwap<Tokens>>,
     entries: Vec<Entry>,
+    /// Tokens that listeners ask for as the clients of one tenant.
+    reserved: Vec<TokenDigest>,
 }
 
 struct Entry {
@@ -29,9 +31,12 @@ struct Entry {
 
 impl TokenRing {
     /// The tokens as they were when the config was read.
-    pub(super) fn new(tenants: &[Tenant]) -> Self {
-        let entries: Vec<Entry> = tenants.iter().flat_map(entries).collect();
-        Self { shared: Arc::new(ArcSwap::from_pointee(tokens(&entries))), entries }
+    pub(super) fn new(config: &Config) -> Self {
+        let entries: Vec<Entry> = config.tenants.iter().flat_map(entries).collect();
+        let asked = config.listeners.iter().filter(|listener| listener.tenant.is_some());
+        let asked = asked.filter_map(|listener| listener.connection_token.as_ref());
+        let reserved = asked.map(|token| TokenDigest::of(token.expose().as_bytes())).collect();
+        Self { shared: Arc::new(ArcSwap::from_pointee(tokens(&entries))), entries, reserved }
     }
 
     /// What logins look into.
@@ -63,6 +68,7 @@ impl TokenRing {
         let own = &self.entries[index].who;
         let owner = self.entries.iter().find(|entry| entry.digest == digest && entry.who != *own);
         match owner {
+            None if self.reserved.contains(&digest) => Err("holds the connection_token of a listener".to_owned()),
             Some(entry) => Err(format!("holds a token of {}", entry.who)),
             None => Ok(digest),
         }

@@ -74,7 +74,7 @@ fn guards(set: &config::Tenant, pool: &config::Guards) -> GuardSettings {
         mcp_urls: both(&pool.mcp_urls, &set.mcp_urls),
         stdio_mcp: pool.stdio_mcp || set.stdio_mcp,
         commands: both(&pool.commands, &set.commands),
-        ..GuardSettings::default()
+        params: pool.params.clone(),
     }
 }
 

@@ -99,6 +99,17 @@ fn login(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(
         _ => {}
     }
     user_claim(reader, path, listener, admitted);
+    shutdown(reader, path, listener);
+}
+
+/// The old switch says nothing of who may.
+fn shutdown(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
+    if listener.session.allow_runtime_shutdown {
+        let key = format!("{path}.session.allow_runtime_shutdown");
+        let found = format!("a setting that would be ignored, as the pool {} has tenants", listener.pool);
+        let hint = "use `methods.allow` of the pool or of a tenant".to_owned();
+        reader.error(&key, found, "only settings that count", Some(hint));
+    }
 }
 
 fn some_token(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(String, &Tenant)]) {

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::reader::{Reader, Spot},
     model::Secret,
-    tenancy::TokenDigest,
+    tenancy::{MAX_TOKEN_BYTES, TokenDigest},
 };
 
 /// Shorter tokens can be guessed.
@@ -92,6 +92,11 @@ impl TokenKind {
             ["sha256"] => digest(reader, spot, table),
             [_] => {
                 let secret = from_table(reader, spot, table)?;
+                if secret.text.expose().len() > MAX_TOKEN_BYTES {
+                    let found = "a token of more than 16KiB".to_owned();
+                    reader.refuse(spot, found, "one that a client can send".to_owned(), None);
+                    return None;
+                }
                 if secret.text.expose().len() < SHORTEST {
                     let found = format!("a token of fewer than {SHORTEST} bytes");
                     reader.advise(spot, found, format!("{SHORTEST} or more that nobody can guess"));

@@ -1,11 +1,14 @@
 //! Short texts with rules of their own: users, sessions, commands, folders of a backend's host.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use toml::de::DeValue;
 
 use super::{Kind, name::name};
-use crate::config::reader::{Reader, Spot};
+use crate::{
+    config::reader::{Reader, Spot},
+    tenancy::GuardSettings,
+};
 
 /// A text of one line that is not empty.
 pub(in crate::config) fn line() -> Words {
@@ -38,8 +41,8 @@ pub(in crate::config) fn grantee() -> Words {
 /// A slash command without its slash.
 pub(in crate::config) fn slash_command() -> Words {
     let right = |text: &str| {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':' | b'.');
-        (1..=64).contains(&text.len()) && text.bytes().all(plain)
+        let rules = GuardSettings { commands: vec![text.to_owned()], ..GuardSettings::default() };
+        text.len() <= 64 && !text.starts_with('/') && text.trim() == text && rules.check().is_ok()
     };
     let hint =
         |text: &str| text.starts_with('/').then(|| format!("without the slash: {:?}", text.trim_start_matches('/')));
@@ -80,7 +83,7 @@ impl Kind for HostFolder {
     type Value = PathBuf;
 
     fn expects(&self) -> String {
-        "an absolute path without `.` or `..` in it".to_owned()
+        "an absolute path without `..` in it".to_owned()
     }
 
     fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<PathBuf> {
@@ -100,9 +103,8 @@ impl Kind for HostFolder {
     }
 }
 
+/// Whether a guard can compare it with the paths of params.
 fn is_plain(text: &str) -> bool {
-    // `components` would drop a `.` in the middle.
-    let dotted = text.split('/').any(|part| part == "." || part == "..");
-    let rooted = matches!(Path::new(text).components().next(), Some(Component::RootDir));
-    rooted && !dotted && !text.contains(char::is_control)
+    let rules = GuardSettings { roots: vec![PathBuf::from(text)], ..GuardSettings::default() };
+    !text.contains(char::is_control) && rules.check().is_ok()
 }

@@ -1,7 +1,7 @@
 //! What a pool that tenants share says of the wall between them.
 
 use crate::config::{
-    kind::{choice, list, method_pattern, slash_command, switch, url_prefix},
+    kind::{choice, list, method_pattern, name, slash_command, switch, url_prefix},
     section::section,
 };
 
@@ -58,5 +58,7 @@ section! {
         pub stdio_mcp: bool = switch(), value("false");
         /// Slash commands that calls may invoke besides the harmless ones.
         pub commands: Vec<String> = list(slash_command()), value("[]");
+        /// Params of `session.create` and `session.resume` that may hold anything though pilotfish does not know them: for newer SDKs.
+        pub params: Vec<String> = list(name()), value("[]");
     }
 }

@@ -38,6 +38,14 @@ const LOGINS: &[Case] = &[
         ],
     },
     Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:0\"\npool = \"own\"\nsession = { allow_runtime_shutdown = true }\n",
+        problems: &[(
+            5,
+            "listener[0].session.allow_runtime_shutdown",
+            &["the pool own has tenants", "`methods.allow`"],
+        )],
+    },
+    Case {
         text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:0\"\npool = \"silent\"\n",
         problems: &[(1, "listener[0]", &["no way to log in to the pool silent", "`tenant`", "add `tokens`"])],
     },

@@ -1,6 +1,7 @@
 //! Requests about a list of sessions of which some must not be seen: the others are asked about, and the answer is put
 //! together in the order of the request, with what the runtime says of a session that does not exist in the gaps.
 
+use ahash::AHashSet;
 use serde_json::value::RawValue;
 
 use crate::wire::methods::Merge;
@@ -32,7 +33,10 @@ impl Asked {
 /// The parts of an answer in the order of the request. `found` gives a session's own part.
 pub(super) fn in_order(asked: &[Asked], merge: Merge, found: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let part = |one: &Asked| if one.hidden { one.absent(merge) } else { found(&one.id) };
-    asked.iter().filter_map(part).collect()
+    let mut seen = AHashSet::new();
+    // A map has each id once, as the runtime's has.
+    let once = |one: &&Asked| merge != Merge::Freed || seen.insert(one.id.clone());
+    asked.iter().filter(once).filter_map(part).collect()
 }
 
 /// A record with `"isDetached":false` as its last member, where it does not say that itself.
@@ -60,9 +64,10 @@ mod tests {
         let found = |_: &str| Some("found".to_owned());
         let one = |merge| in_order(&[asked(false), asked(true)], merge, found);
         assert_eq!(one(Merge::Entries), ["found", r#"{"sessionId":"x","status":"notFound"}"#]);
-        assert_eq!(one(Merge::Freed), ["found", r#""x":0"#]);
         assert_eq!(one(Merge::SessionsKept), ["found", r#"{"sessionId":"x","name":"n","isDetached":false}"#]);
         assert_eq!(one(Merge::InUse), ["found"]);
+        assert_eq!(in_order(&[asked(true), asked(true)], Merge::Freed, found), [r#""x":0"#]);
+        assert_eq!(in_order(&[asked(true), asked(true)], Merge::Entries, found).len(), 2);
         assert_eq!(not_detached(r#"{"isDetached":true}"#), r#"{"isDetached":true}"#);
         assert_eq!(not_detached("{}"), r#"{"isDetached":false}"#);
     }

@@ -158,7 +158,7 @@ impl Client {
             return false;
         }
         let Some(mut open) = self.requests.take(&id) else { return false };
-        tracing::trace!(conn = self.caller.number, ?id, ok, bytes_out = frame.body_len, "answer");
+        tracing::trace!(conn = self.caller.number, %id, ok, bytes_out = frame.body_len, "answer");
         match std::mem::replace(&mut open.purpose, Purpose::Plain) {
             Purpose::Plain => {}
             Purpose::Search(search) => match self.found_or_on(&id, &mut open, search, frame.body(), ok, out) {
@@ -184,7 +184,10 @@ impl Client {
                 self.greeted(link, out);
             }
             Purpose::Send(slot) => self.sent(slot, ok),
-            Purpose::Attach { slot, known } => self.attach_answered(slot, known, ok),
+            Purpose::Attach { slot, known } => {
+                self.attach_answered(slot, known, ok);
+                self.note_workspace(slot, body);
+            }
             Purpose::Detach(slot) if ok => self.let_session_go(slot),
             Purpose::End(slot) if ok && was_done(body) => self.end_session(slot),
             Purpose::Delete(slot, session) if ok && was_done(body) => {

@@ -42,6 +42,11 @@ impl<'a> Call<'a> {
 /// Ends a session and takes it off the disk.
 const DELETE: &str = "session.delete";
 
+/// A request's id for the log; a notification has none.
+fn logged(id: Option<&RequestId>) -> Option<tracing::field::DisplayValue<&RequestId>> {
+    id.map(tracing::field::display)
+}
+
 impl Client {
     /// One whole frame of the client.
     pub(super) fn client_frame(&mut self, frame: &Frame<'_>, out: &mut Output) {
@@ -65,7 +70,13 @@ impl Client {
         let method = Methods::get().find(&name);
         let row = Methods::get().row(method);
         let call = Call { frame, scan, id: id.as_ref(), method, row };
-        tracing::trace!(conn = self.caller.number, method = row.name, ?id, bytes_in = frame.body_len, "call");
+        tracing::trace!(
+            conn = self.caller.number,
+            method = row.name,
+            id = logged(id.as_ref()),
+            bytes_in = frame.body_len,
+            "call"
+        );
         if let Some(over) = self.turned_away.take() {
             self.refuse_over(&call, &over, Rule::Connections, out);
             return self.close(ClientEnd::Unauthenticated, out);
@@ -134,6 +145,9 @@ impl Client {
             return self.refuse(call, Reason::InvalidParams, "params.sessionId must be a string", out);
         };
         if self.is_denied_end(call, &session, out) {
+            return;
+        }
+        if call.row.route == Route::Fork && self.is_over_creates(call, out) {
             return;
         }
         if let Some(slot) = self.sessions.find(&session)

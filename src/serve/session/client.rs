@@ -195,6 +195,9 @@ impl Client {
 
     fn poll(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Poll<ClientEnd> {
         self.now = Instant::now();
+        if self.waits.as_mut().is_some_and(|place| place.poll_asked_to_go(cx).is_ready()) {
+            return Poll::Ready(ClientEnd::Unauthenticated);
+        }
         self.hear_signals(cx, workspace);
         let end = loop {
             match self.round(cx, workspace) {
@@ -241,7 +244,11 @@ impl Client {
             Read::End => self.client_eof = Some(self.now),
             Read::More => self.inbound.mark(true, false, self.now),
             Read::Chunk(_) if self.closing.is_some() => self.inbound.keep(&[]),
-            Read::Chunk(chunk) => self.client_chunk(&workspace.read, chunk, &mut workspace.out),
+            Read::Chunk(chunk) => {
+                self.client_chunk(&workspace.read, chunk, &mut workspace.out);
+                // Whoever is within its quota again is read at full speed.
+                self.inbound.sips &= self.paused_until.is_some();
+            }
         }
         if self.inbound.waiting_since.is_some() && self.inbound.flow.is_none() {
             // The SDK writes header and body in two writes without TCP_NODELAY: the second waits for our ACK (44 ms -> 0.4 ms).

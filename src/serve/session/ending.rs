@@ -37,7 +37,12 @@ impl Client {
     /// Answers with an error of ours; `id: None` tells the client that something of its could not be read.
     pub(super) fn answer_error(&mut self, id: Option<&RequestId>, reason: Reason, message: &str, out: &mut Output) {
         self.shared.metrics.errors.get(telemetry::Reason::named(reason.text())).inc();
-        tracing::debug!(conn = self.caller.number, id = ?id, reason = reason.text(), "answered with an error");
+        tracing::debug!(
+            conn = self.caller.number,
+            id = id.map(tracing::field::display),
+            reason = reason.text(),
+            "answered with an error"
+        );
         let body = match reason {
             Reason::BackendLost => reply::error_with(id, reason, message, serde_json::json!({ "executed": "unknown" })),
             _ => reply::error(id, reason, message),

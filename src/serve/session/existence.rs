@@ -13,6 +13,7 @@ use super::{
 use crate::{
     pool::Verdict,
     telemetry::Rule,
+    tenancy::Held,
     wire::{Methods, Reason, RequestId, Scan},
 };
 
@@ -152,7 +153,7 @@ impl Client {
             (false, _) if probe.failed => {
                 self.refuse(&call, Reason::NoBackend, "no backend could say whether this session exists", out);
             }
-            (false, Wanted::New) if self.claim_free(session) => self.make(&call, session, out),
+            (false, Wanted::New) => self.make(&call, session, true, out),
             (true, Wanted::Existing) => self.attach(&call, session, true, out),
             _ => self.answer_absent(&call, session, out),
         }
@@ -170,15 +171,42 @@ impl Client {
         }
     }
 
-    /// Makes a session whose id is this client's to take.
-    pub(super) fn make(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
-        if self.is_apart() && self.sessions.find(session).is_none() {
-            let quota = self.guest.as_ref().map_or(Ok(()), |guest| guest.tenant.quota.take_create(self.now));
-            if let Err(over) = quota {
-                return self.refuse_over(call, &over, Rule::Creates, out);
-            }
+    /// Makes a session whose id is this client's to take. `claims`: its id does not say so, and it has to be recorded.
+    pub(super) fn make(&mut self, call: &Call<'_>, session: &str, claims: bool, out: &mut Output) {
+        let new = self.sessions.find(session).is_none();
+        if new && (self.is_over_sessions(call, session, out) || self.is_over_creates(call, out)) {
+            return; // What is refused is not recorded, either.
+        }
+        if claims && !self.claim_free(session) {
+            return self.answer_absent(call, session, out);
         }
         self.attach(call, session, false, out);
+    }
+
+    /// Whether the tenant has as many live sessions as it may have, and this would be one more. `true`: it was answered.
+    fn is_over_sessions(&mut self, call: &Call<'_>, session: &str, out: &mut Output) -> bool {
+        if self.shared.router.find(session, self.now).is_some() {
+            return false;
+        }
+        match self.hold(Held::Session) {
+            Err(over) => {
+                self.refuse_over(call, &over, Rule::Sessions, out);
+                true
+            }
+            Ok(_) => false,
+        }
+    }
+
+    /// Takes a new session out of the tenant's quota. `true`: it is over it, and the call was answered.
+    pub(super) fn is_over_creates(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
+        let over = self.guest.as_ref().and_then(|guest| guest.tenant.quota.take_create(self.now).err());
+        match over {
+            Some(over) => {
+                self.refuse_over(call, &over, Rule::Creates, out);
+                true
+            }
+            None => false,
+        }
     }
 }
 

@@ -39,6 +39,8 @@ impl Client {
             Ok(()) => {}
             Err(TurnedAway::Unknown) => return self.turn_away(call, out),
             Err(TurnedAway::Full(over)) => {
+                // It is known, and one too many.
+                self.waits = None;
                 self.refuse_over(call, &over, Rule::Connections, out);
                 return self.close(ClientEnd::Unauthenticated, out);
             }

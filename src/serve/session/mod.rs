@@ -43,7 +43,6 @@ pub use self::{
     stage::{Stage, Stages},
 };
 use super::{accept::Handler, keepalive::Keepalive};
-use crate::telemetry::Rejection;
 
 /// Session mode on one listener.
 #[derive(Clone, Debug)]
@@ -62,12 +61,8 @@ impl SessionMode {
         let shared = self.shared.clone();
         Arc::new(move |socket, address, seat| {
             Keepalive::default().ask(&socket);
-            let place = if shared.asks() { Some(shared.lobby.enter(address.ip())) } else { None };
-            if place.as_ref().is_some_and(Option::is_none) {
-                shared.listener.rejected.get(Rejection::Denied).inc();
-                return;
-            }
-            let client = Client::new(shared.clone(), socket, address, seat, place.flatten());
+            let place = shared.asks().then(|| shared.lobby.enter(address.ip()));
+            let client = Client::new(shared.clone(), socket, address, seat, place);
             shared.tracker.spawn(client.run());
         })
     }

@@ -12,7 +12,7 @@ use super::{
     workspace::Output,
 };
 use crate::{
-    mux::{Gather, LinkId, Pick, session_id_of},
+    mux::{Gather, Limit, LinkId, Pick, session_id_of},
     pool::Member,
     session::{Attachment, Claim, is_session_id},
     telemetry::Rule,
@@ -68,10 +68,8 @@ impl Client {
         let body = with_session_id(call.body(), call.scan, &session);
         let Ok(scan) = Scan::read(&body) else { return };
         let frame = Frame::of_body(&body);
-        if !self.claim_free(&session) {
-            return self.refuse(call, Reason::Capacity, "the table of session owners is full", out);
-        }
-        self.make(&Call { frame: &frame, scan: &scan, ..*call }, &session, out);
+        let claims = !self.may_see(&session);
+        self.make(&Call { frame: &frame, scan: &scan, ..*call }, &session, claims, out);
     }
 
     /// Makes a session under the id that the client wants, if that is its to take.
@@ -81,7 +79,7 @@ impl Client {
             _ => Creation::Yes,
         };
         match creation {
-            Creation::Yes => self.make(call, session, out),
+            Creation::Yes => self.make(call, session, false, out),
             Creation::IfAbsent => self.ask_existence(call, session, Wanted::New, out),
             Creation::No => {
                 self.count_refusal_of(None, Rule::NewSession);
@@ -156,9 +154,8 @@ impl Client {
             claim.attachment.detach();
             home
         });
-        let over = self.guest.as_ref().and_then(|guest| guest.tenant.quota.take_create(self.now).err());
-        if let Some(over) = over {
-            return self.refuse_over(call, &over, Rule::Creates, out);
+        if self.is_over_creates(call, out) {
+            return;
         }
         match home {
             Some(home) => self.route_to_member(call, &home, Purpose::Learn, out),
@@ -306,6 +303,13 @@ impl Client {
         }
         let pick = if self.is_apart() { Pick::read(&call.row.name, call.body()) } else { None };
         let gather = Gather::new(id.clone(), merge, 0).picking(pick);
+        if self.is_apart()
+            && let Some((limit, body)) = Limit::take(&call.row.name, call.body())
+        {
+            let Ok(scan) = Scan::read(&body) else { return };
+            let (gather, frame) = (gather.limited(Some(limit)), Frame::of_body(&body));
+            return self.gather_into(gather, &Call { frame: &frame, scan: &scan, ..*call }, merge, out);
+        }
         if let Some((body, asked)) = self.without_foreign(call) {
             let Ok(scan) = Scan::read(&body) else { return };
             let frame = Frame::of_body(&body);
@@ -339,7 +343,7 @@ impl Client {
         if place == self.gathers.len() {
             self.gathers.push(None);
         }
-        gather.expect(parts.len());
+        gather.wait_for(parts.len());
         let id = gather.id().clone();
         let mut sent = Vec::new();
         for (member, body) in parts {

@@ -24,6 +24,8 @@ pub struct Entry {
     pub home: Arc<Member>,
     /// The link to it.
     pub link: LinkId,
+    /// The session's own folder on the backend's host, as its create or resume was answered.
+    pub workspace: Option<Box<str>>,
     /// A create or resume was answered with a result: the session is live for this client.
     pub open: bool,
     /// A turn runs, as far as this client's link has told.
@@ -85,6 +87,7 @@ impl Sessions {
             attachment: Some(attachment),
             home,
             link,
+            workspace: None,
             open: false,
             busy: false,
             confirmed: false,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{chunk::Frame, client::Client, open::Open, workspace::Output};
+use super::{chunk::Frame, client::Client, open::Open, sessions::Slot, workspace::Output};
 use crate::{
     mux::LinkId,
     telemetry::Dropped,
@@ -77,6 +77,8 @@ struct Found<'a> {
     session: Option<Named<'a>>,
     #[serde(borrow)]
     metadata: Option<Named<'a>>,
+    #[serde(borrow)]
+    workspace_path: Option<Cow<'a, str>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -148,6 +150,17 @@ impl Client {
         let (_, taking) = TAKEN_OVER.iter().find(|(prefix, _)| name.starts_with(prefix))?;
         let (_, guest) = self.behind_wall()?;
         Some(guest.tenant.policy.allows(Methods::get().find(taking), taking))
+    }
+
+    /// Notes the folder of a session behind a wall: files there may be attached to its messages.
+    pub(super) fn note_workspace(&mut self, slot: Slot, body: &[u8]) {
+        if !self.is_apart() {
+            return;
+        }
+        let found = serde_json::from_slice::<Answer<'_>>(body).ok().and_then(|answer| answer.result?.workspace_path);
+        if let (Some(entry), Some(path)) = (self.sessions.get_mut(slot), found) {
+            entry.workspace = Some(path.into());
+        }
     }
 
     /// An answer about a session that is not this client's: it gets what it would get if there were none.

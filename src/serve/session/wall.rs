@@ -90,7 +90,7 @@ impl Client {
                 }
             };
             if let Some(foreign) = ids.into_iter().find(|id| !self.may_see(id)) {
-                self.answer_absent(call, &foreign, out);
+                self.answer_absent_at(call, at.0, &foreign, out);
                 return false;
             }
         }
@@ -99,7 +99,10 @@ impl Client {
 
     fn passes_guards(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
         let Some((_, guest)) = self.behind_wall() else { return true };
-        match guest.tenant.guards.check(call.method, call.body(), None) {
+        let session = call.scan.text(call.body(), Place::SessionId);
+        let entry = session.and_then(|id| self.sessions.get(self.sessions.find(&id)?));
+        let workspace = entry.and_then(|entry| entry.workspace.as_deref());
+        match guest.tenant.guards.check(call.method, call.body(), workspace) {
             Ok(()) => true,
             Err(denied) => {
                 self.deny_param(call, &denied, out);
@@ -161,11 +164,26 @@ impl Client {
 
     /// Answers a call as the runtime answers one about a session that does not exist.
     pub(super) fn answer_absent(&mut self, call: &Call<'_>, session: &str, out: &mut Output) {
+        self.note_absent(call, session);
+        if let Some(id) = call.id {
+            self.tell_absent(id, call, session, out);
+        }
+    }
+
+    fn note_absent(&self, call: &Call<'_>, session: &str) {
         self.count_refusal_of(Some((call, Some(session))), Rule::Session);
         self.count_method_as(call, telemetry::Reason::SessionNotFound);
         self.shared.metrics.errors.get(telemetry::Reason::SessionNotFound).inc();
+    }
+
+    /// The same for an id at some place of the params: a plan's base is told of in other words.
+    fn answer_absent_at(&mut self, call: &Call<'_>, place: Place, session: &str, out: &mut Output) {
+        if place != Place::InheritPlan {
+            return self.answer_absent(call, session, out);
+        }
+        self.note_absent(call, session);
         if let Some(id) = call.id {
-            self.tell_absent(id, call, session, out);
+            self.tell(&reply::absent_base(id, &call.row.name, session), out);
         }
     }
 

@@ -11,6 +11,8 @@
 
 mod jwt;
 mod patience;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::{fmt, sync::Arc};

@@ -1,7 +1,10 @@
 //! How long an address that showed wrong tokens has to wait.
 
 use core::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use parking_lot::Mutex;
 
@@ -81,15 +84,15 @@ impl Default for Patience {
     }
 }
 
+impl fmt::Debug for Patience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Patience({})", self.len())
+    }
+}
+
 fn wait(failures: u32) -> Duration {
     let Some(doublings) = failures.checked_sub(FREE + 1) else { return Duration::ZERO };
     FIRST.saturating_mul(1 << doublings.min(4)).min(LONGEST)
-}
-
-impl std::fmt::Debug for Patience {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Patience").field("addresses", &self.len()).finish()
-    }
 }
 
 struct Offender {
@@ -134,5 +137,125 @@ impl Host {
         bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ bits >> 31
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn fail(patience: &Patience, address: IpAddr, times: u32, now: Instant) {
+        for _ in 0..times {
+            patience.failed(address, now);
+        }
+    }
+
+    /// The `at`th address of a network that nobody else here uses.
+    fn stranger(at: u32) -> IpAddr {
+        core::net::Ipv4Addr::from_bits(0x0a00_0000 + at).into()
+    }
+
+    #[test]
+    fn waits_grow_and_end() {
+        let (patience, now) = (Patience::new(), Instant::now());
+        let table = [0, 0, 0, 0, 100, 200, 400, 800, 1_000, 1_000, 1_000];
+        for wanted in table {
+            assert_eq!(patience.delay(ip("192.0.2.1"), now), Duration::from_millis(wanted));
+            patience.failed(ip("192.0.2.1"), now);
+        }
+        assert_eq!(patience.delay(ip("192.0.2.2"), now), Duration::ZERO, "its neighbour has done nothing");
+        assert_eq!(wait(u32::MAX), LONGEST);
+    }
+
+    #[test]
+    fn a_minute_without_failures_is_enough() {
+        let (patience, start) = (Patience::new(), Instant::now());
+        let address = ip("192.0.2.1");
+        fail(&patience, address, 10, start);
+        let just_before = start + MEMORY - Duration::from_nanos(1);
+        assert_eq!(patience.delay(address, just_before), LONGEST);
+        assert_eq!(patience.delay(address, start + MEMORY), Duration::ZERO);
+        patience.failed(address, just_before); // The minute counts from the last failure.
+        assert_eq!(patience.delay(address, start + MEMORY), LONGEST);
+        patience.failed(address, just_before + MEMORY);
+        fail(&patience, address, 3, just_before + MEMORY);
+        assert_eq!(patience.delay(address, just_before + MEMORY), FIRST, "counted from the start again");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_is_no_way_out() {
+        let (patience, start) = (Patience::new(), Instant::now());
+        fail(&patience, ip("192.0.2.1"), 10, start + MEMORY);
+        assert_eq!(patience.delay(ip("192.0.2.1"), start), LONGEST);
+    }
+
+    #[test]
+    fn hosts_are_told_apart_as_they_are_given_addresses() {
+        let same = [
+            ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("fe80::1", "fe80::2"),
+        ];
+        let different = [
+            ("2001:db8:1:2::1", "2001:db8:1:3::1"),
+            ("192.0.2.1", "192.0.2.2"),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.2"),
+            ("::c000:201:0:0:0:0", "192.0.2.1"), // The same 64 bits, if one looks at the number only.
+        ];
+        for (pairs, expected) in [(&same[..], LONGEST), (&different[..], Duration::ZERO)] {
+            for (bad, other) in pairs {
+                let (patience, now) = (Patience::new(), Instant::now());
+                fail(&patience, ip(bad), 10, now);
+                assert_eq!(patience.delay(ip(other), now), expected, "{bad} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flood_does_not_hide_an_offender() {
+        let (patience, now) = (Patience::new(), Instant::now());
+        let offenders: Vec<_> = (1..=200).map(|at| ip(&format!("192.0.2.{at}"))).collect();
+        for offender in &offenders {
+            fail(&patience, *offender, 10, now);
+        }
+        for at in 0..300_000 {
+            patience.failed(stranger(at), now);
+        }
+        assert!(patience.len() <= SETS * WAYS);
+        assert!(patience.len() > SETS * WAYS * 9 / 10, "{} places are used", patience.len());
+        assert!(offenders.iter().all(|offender| patience.delay(*offender, now) == LONGEST));
+    }
+
+    #[test]
+    fn a_flood_of_networks_is_bounded_too() {
+        let (patience, now) = (Patience::new(), Instant::now());
+        for at in 0..100_000_u128 {
+            patience.failed(core::net::Ipv6Addr::from_bits(0x2001_0db8 << 96 | at << 64).into(), now);
+        }
+        assert!((SETS * WAYS * 9 / 10..=SETS * WAYS).contains(&patience.len()), "{}", patience.len());
+    }
+
+    #[test]
+    fn forgotten_ones_give_way_first() {
+        let (patience, start) = (Patience::new(), Instant::now());
+        let set = |address: &IpAddr| Host::of(*address).mix() % SETS as u64;
+        let first = stranger(0);
+        let mut crowd = (1..).map(stranger).filter(|address| set(address) == set(&first));
+        fail(&patience, first, 100, start);
+        let later = start + MEMORY;
+        let others: Vec<_> = crowd.by_ref().take(WAYS - 1).collect();
+        for address in &others {
+            fail(&patience, *address, 4, later);
+        }
+        let newcomer = crowd.next().unwrap();
+        fail(&patience, newcomer, 5, later);
+        assert_eq!(patience.len(), WAYS);
+        assert_eq!(patience.delay(newcomer, later), FIRST * 2);
+        assert!(others.iter().all(|address| patience.delay(*address, later) == FIRST));
+        assert_eq!(patience.delay(first, start), Duration::ZERO, "it gave its place away");
     }
 }

@@ -130,3 +130,82 @@ impl fmt::Debug for TokenDigest {
         f.write_str("TokenDigest(***)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn many(count: usize) -> Tokens {
+        let entry = |at: usize| (TokenDigest::of(format!("token-{at}").as_bytes()), Identity::of(&format!("t{at}")));
+        Tokens::new((0..count).map(entry).collect())
+    }
+
+    #[test]
+    fn every_digest_is_looked_at_whichever_matches() {
+        let tokens = many(50);
+        for at in 0..60 {
+            let wanted = TokenDigest::of(format!("token-{at}").as_bytes());
+            let mut looked_at = Vec::new();
+            let owner = tokens.owner(&wanted, |token, wanted| {
+                looked_at.push(token.clone());
+                token.same(wanted)
+            });
+            assert_eq!(owner.map(|owner| owner.tenant.to_string()), (at < 50).then(|| format!("t{at}")));
+            let all: Vec<_> = tokens.entries.iter().map(|(token, _)| token.clone()).collect();
+            assert_eq!(looked_at, all, "token {at}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_any_length_are_found_and_no_other() {
+        for length in [1, 31, 32, 64, MAX_TOKEN_BYTES] {
+            let token = "x".repeat(length);
+            let tokens = Tokens::new(vec![(TokenDigest::of(token.as_bytes()), Identity::of("a"))]);
+            assert_eq!(tokens.find(&Secret::new(token.as_str())), Some(&Identity::of("a")));
+            assert_eq!(tokens.find(&Secret::new(format!("{token}x"))), None);
+            assert_eq!(tokens.find(&Secret::new(&token[1..])), None);
+        }
+    }
+
+    #[test]
+    fn empty_and_huge_tokens_are_nobodys() {
+        for token in [String::new(), "x".repeat(MAX_TOKEN_BYTES + 1)] {
+            let tokens = Tokens::new(vec![(TokenDigest::of(token.as_bytes()), Identity::of("a"))]);
+            assert_eq!(tokens.find(&Secret::new(token)), None);
+        }
+        assert!(many(0).is_empty());
+        assert_eq!(many(0).find(&Secret::new("x")), None);
+    }
+
+    #[test]
+    fn a_token_of_two_lets_nobody_in() {
+        let entry = |token: &str, tenant: &str| (TokenDigest::of(token.as_bytes()), Identity::of(tenant));
+        let entries = vec![entry("x", "a"), entry("y", "b"), entry("x", "b"), entry("y", "b"), entry("x", "a")];
+        assert_eq!(Tokens::clashes(&entries), [(Identity::of("a"), Identity::of("b"))]);
+        let tokens = Tokens::new(entries);
+        assert_eq!(tokens.len(), 2);
+        assert_eq!(tokens.find(&Secret::new("x")), None);
+        assert_eq!(tokens.find(&Secret::new("y")), Some(&Identity::of("b")));
+    }
+
+    #[test]
+    fn hex_is_read_as_sha256sum_prints_it() {
+        let text = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(TokenDigest::from_hex(text), Some(TokenDigest::of(b"abc")));
+        assert_eq!(TokenDigest::from_hex(&text.to_uppercase()), Some(TokenDigest::of(b"abc")));
+        let ends = format!("{}+1", &text[2..]);
+        let wide = format!("é{}", &text[2..]);
+        for wrong in [
+            "",
+            "ba",
+            &text[1..],
+            &format!("{text}0"),
+            &format!(" {}", &text[1..]),
+            &text.replace('b', "g"),
+            &ends,
+            &wide,
+        ] {
+            assert_eq!(TokenDigest::from_hex(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -13,8 +13,8 @@ import { eventually } from "./turns.mjs";
 /** Whether the suites talk straight to the CLI: what holds there has to hold through pilotfish. */
 export const direct = process.env.TARGET === "direct";
 
-/** The config of pilotfish for these backends, one listener, everything on free ports. */
-export function configText({ backends, storage = "shared", policy = "consistent-hash", pool = "", health, drain = "" }) {
+/** The config of pilotfish for these backends, one listener, everything on free ports; `tables` go to its end. */
+export function configText({ backends, storage = "shared", policy = "consistent-hash", pool = "", health, drain = "", listener = "", tables = "" }) {
     const { interval = "1s", timeout = "1s", rise = 1, fall = 2 } = health ?? {};
     const list = backends.map(({ name, address }) => `    { name = "${name}", address = "${address}" },`);
     return `
@@ -27,6 +27,7 @@ name = "sdk"
 bind = "127.0.0.1:0"
 mode = "session"
 pool = "copilot"
+${listener}
 
 [pool.copilot]
 policy = "${policy}"
@@ -41,6 +42,7 @@ interval = "${interval}"
 timeout = "${timeout}"
 rise = ${rise}
 fall = ${fall}
+${tables}
 `;
 }
 
@@ -53,7 +55,8 @@ export class Fleet {
 
     /**
      * Starts `backends` CLIs on one shared home or (`storage: "local"`) one each, and pilotfish before them.
-     * `options` goes into the config; `taps` puts a tap before each CLI; `target` overrides TARGET.
+     * `options` goes into the config (`tables` may be a function of the fleet); `taps` puts a tap before each CLI; `target`
+     * overrides TARGET; `env` and `cliEnv` are for pilotfish and for the CLIs.
      */
     static async start({ backends = 1, storage = "shared", taps = false, target = direct ? "direct" : "pilotfish", ...options } = {}) {
         const fleet = new Fleet();
@@ -69,11 +72,13 @@ export class Fleet {
 
     async #start(backends, storage, taps, target, options) {
         this.model = await startModel();
+        this.cliEnv = options.cliEnv;
         const numbers = Array.from({ length: backends }, (_, index) => index + 1);
         this.clis = await Promise.all(numbers.map((number) => this.#startCli(`cli-${number}`, storage)));
         if (taps) this.taps = await Promise.all(this.clis.map(({ port }) => Tap.start(port)));
         const members = this.clis.map(({ name, address }, index) => ({ name, address: this.taps[index]?.address ?? address }));
-        this.settings = { backends: members, storage, ...options };
+        const { tables } = options;
+        this.settings = { backends: members, storage, ...options, tables: typeof tables === "function" ? tables(this) : tables };
         if (target === "pilotfish") await this.startProxy();
         else this.address = members[0].address;
     }
@@ -81,12 +86,12 @@ export class Fleet {
     #startCli(name, storage) {
         const home = path.join(this.directory, storage === "shared" ? "home" : `home-${name}`);
         fs.mkdirSync(home, { recursive: true });
-        return startCli({ name, home, model: this.model });
+        return startCli({ name, home, model: this.model, env: this.cliEnv });
     }
 
     /** Starts one more pilotfish on the same backends and waits until it sees all of them up; the first one's address becomes the fleet's. */
     async startProxy() {
-        const proxy = await startProxy({ config: configText(this.settings), directory: this.directory });
+        const proxy = await startProxy({ config: configText(this.settings), directory: this.directory, env: this.settings.env });
         this.proxies.push(proxy);
         await eventually("all backends are up", async () => (await this.backendsUp(proxy)) === this.clis.length);
         this.address ??= proxy.address;
@@ -99,6 +104,14 @@ export class Fleet {
         return text.split("\n").filter((line) => line.startsWith("pilotfish_backend_up{") && line.endsWith(" 1")).length;
     }
 
+    /** Makes sessions with `create`, which returns their ids, until every CLI (behind its tap) has one of them; returns all ids. */
+    async reachAll(create) {
+        const ids = [];
+        const has = (tap) => tap.requests().some(([method, id]) => method === "session.create" && ids.includes(id));
+        while (!this.taps.every(has)) ids.push(await create(ids.length + 1));
+        return ids;
+    }
+
     /** The first pilotfish. */
     get proxy() {
         return this.proxies[0];
@@ -107,22 +120,28 @@ export class Fleet {
     /** Starts a CLI that has died again, on its old port. */
     async revive(index) {
         const { name, home, port } = this.clis[index];
-        this.clis[index] = await startCli({ name, home, port, model: this.model });
+        this.clis[index] = await startCli({ name, home, port, model: this.model, env: this.cliEnv });
     }
 
-    /** A started SDK client of this fleet. */
-    async client(address = this.address) {
-        const client = new CopilotClient({ connection: RuntimeConnection.forUri(address) });
+    /** A started SDK client of this fleet, perhaps with the token of a tenant. */
+    async client(address = this.address, connectionToken = undefined, options = {}) {
+        const client = new CopilotClient({ connection: RuntimeConnection.forUri(address, { connectionToken }), ...options });
         this.#clients.add(client);
         await client.start();
         return client;
     }
 
     /** A bare connection that has said `connect`. */
-    async raw(address = this.address) {
+    async raw(address = this.address, token = undefined) {
+        const connection = await this.stranger(address);
+        connection.hello = await connection.request("connect", { token });
+        return connection;
+    }
+
+    /** A bare connection that has said nothing. */
+    async stranger(address = this.address) {
         const connection = await RawConnection.connect(address);
         this.#connections.add(connection);
-        connection.hello = await connection.request("connect", {});
         return connection;
     }
 

@@ -6,7 +6,7 @@ export function encode(message) {
     return Buffer.concat([Buffer.from(`Content-Length: ${body.length}\r\n\r\n`), body]);
 }
 
-/** Takes bytes as they come and hands every complete message to `onMessage`. */
+/** Takes bytes as they come and hands every complete message, and its text, to `onMessage`. */
 export class FrameReader {
     #chunks = [];
     #length = 0;
@@ -27,7 +27,8 @@ export class FrameReader {
             const length = end < 0 ? null : Number(/content-length:\s*(\d+)/i.exec(buffer.toString("latin1", 0, end))[1]);
             this.#wanted = length === null ? null : end + 4 + length;
             if (this.#wanted === null || buffer.length < this.#wanted) break;
-            this.onMessage(JSON.parse(buffer.toString("utf8", end + 4, this.#wanted)));
+            const text = buffer.toString("utf8", end + 4, this.#wanted);
+            this.onMessage(JSON.parse(text), text);
             buffer = buffer.subarray(this.#wanted);
         }
         this.#chunks = [buffer];

@@ -37,6 +37,11 @@ export class Child {
         this.#read(this.#process.stderr);
     }
 
+    /** Whether it has not ended. */
+    get running() {
+        return running.has(this);
+    }
+
     get pid() {
         return this.#process.pid;
     }

@@ -31,10 +31,10 @@ export async function startCli({ name, home, model, port = 0, env = {} }) {
 }
 
 /** Starts pilotfish with a config text; `address` and `admin` are where it listens. */
-export async function startProxy({ config, directory }) {
+export async function startProxy({ config, directory, env = {} }) {
     const file = path.join(fs.mkdtempSync(path.join(directory, "proxy-")), "pilotfish.toml");
     fs.writeFileSync(file, config);
-    const child = new Child("pilotfish", pilotfish, ["run", "--config", file], { cwd: directory });
+    const child = new Child("pilotfish", pilotfish, ["run", "--config", file], { cwd: directory, env });
     const [address, admin] = await orStop(child, Promise.all([listening(child, "sdk"), listening(child, "admin")]));
     return { child, config, address, admin };
 }

@@ -29,7 +29,7 @@ export class RawConnection {
     constructor(socket) {
         this.#socket = socket;
         this.closed = new Promise((resolve) => socket.once("close", resolve));
-        const reader = new FrameReader((message) => this.#heard(message));
+        const reader = new FrameReader((message, text) => this.#heard(message, text));
         socket.on("data", (bytes) => reader.push(bytes));
         socket.on("error", () => {});
     }
@@ -40,11 +40,23 @@ export class RawConnection {
     }
 
     /** Sends a request; the promise carries its result or an `RpcError`. */
-    request(method, params = {}) {
+    async request(method, params = {}) {
+        const { message } = await this.exchange(method, params);
+        if (message.error) throw new RpcError(message.error);
+        return message.result;
+    }
+
+    /** Sends a request; the promise carries the answer as it came: `{ message, text }`. */
+    exchange(method, params = {}) {
         const id = this.#next++;
-        const answer = new Promise((resolve, reject) => this.#open.set(id, { resolve, reject }));
+        const answer = new Promise((resolve) => this.#open.set(id, resolve));
         this.#socket.write(encode({ jsonrpc: "2.0", id, method, params }));
         return answer;
+    }
+
+    /** Sends bytes as they are. */
+    write(bytes) {
+        this.#socket.write(bytes);
     }
 
     notify(method, params = {}) {
@@ -56,11 +68,10 @@ export class RawConnection {
         return this.closed;
     }
 
-    #heard(message) {
-        const waiting = message.method === undefined && this.#open.get(message.id);
-        if (!waiting) return void this.received.push(message);
+    #heard(message, text) {
+        const answered = message.method === undefined && this.#open.get(message.id);
+        if (!answered) return void this.received.push(message);
         this.#open.delete(message.id);
-        if (message.error) waiting.reject(new RpcError(message.error));
-        else waiting.resolve(message.result);
+        answered({ message, text });
     }
 }

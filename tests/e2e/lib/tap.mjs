@@ -4,7 +4,7 @@ import net from "node:net";
 import { FrameReader } from "./frames.mjs";
 
 export class Tap {
-    /** `{ connection, from: "client" | "server", message }` in the order of arrival. */
+    /** `{ connection, from: "client" | "server", message, text }` in the order of arrival. */
     seen = [];
     /** When a connection to the backend last ended, by `performance.now()`. */
     backendGone = null;
@@ -35,6 +35,11 @@ export class Tap {
             .map(({ message }) => message.params.event);
     }
 
+    /** How many connections there have been: the next one gets this number. */
+    get connections() {
+        return this.#connections;
+    }
+
     async stop() {
         for (const socket of this.#sockets) socket.destroy();
         await new Promise((resolve) => this.#server.close(resolve));
@@ -50,7 +55,7 @@ export class Tap {
 
     #direction(source, target, connection, from) {
         this.#sockets.add(source);
-        const reader = new FrameReader((message) => this.seen.push({ connection, from, message }));
+        const reader = new FrameReader((message, text) => this.seen.push({ connection, from, message, text }));
         source.on("data", (bytes) => reader.push(bytes));
         source.pipe(target);
         source.on("error", () => target.destroy());

@@ -14,13 +14,17 @@ export function describeConversations(title, options) {
         let fleet;
         before(async () => (fleet = await Fleet.start(options)));
         after(() => fleet?.stop());
-        afterEach(() => fleet.dropClients());
-        const given = () => fleet;
-        describeTurns(given);
-        describeCallbacks(given);
-        describeLives(given);
-        describeQueries(given);
+        describeEverything(() => fleet);
     });
+}
+
+/** The suite itself, in front of whatever `given` returns. */
+export function describeEverything(given) {
+    afterEach(() => given().dropClients());
+    describeTurns(given);
+    describeCallbacks(given);
+    describeLives(given);
+    describeQueries(given);
 }
 
 function describeTurns(given) {

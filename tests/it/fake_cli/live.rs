@@ -98,6 +98,7 @@ impl State {
         self.lifecycle("session.updated", session);
         self.commit(session);
         self.storage.claim(session, None);
+        self.storage.tidy(session);
         self.live.remove(session);
         true
     }

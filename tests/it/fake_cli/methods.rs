@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     conn::Conn,
     live::{Live, State},
+    lookups,
     outbox::{Close, Out},
     record::Frame,
     script::Act,
@@ -137,6 +138,9 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
     let mut state = inner.state();
     let (method, session) = (frame.method(), frame.session().to_owned());
     let live = state.live.contains_key(&session);
+    if let Some(answer) = lookups::answer(&state, frame) {
+        return reply(conn, frame, answer.or_else(|why| failed(method, &why)));
+    }
     match method {
         "session.create" => create(&mut state, conn, frame),
         "session.resume" => resume(&mut state, conn, frame),
@@ -169,6 +173,11 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
             reply(conn, frame, Ok("{}".into()));
         }
         "session.delete" => delete(&mut state, conn, frame, &session),
+        "sessions.bulkDelete" => bulk_delete(&mut state, conn, frame),
+        "sessions.open" => open(&mut state, conn, frame),
+        _ if method.starts_with("session.factory.") => {
+            reply(conn, frame, Err((-32601, format!("Unhandled method {method}"))));
+        }
         _ if session.is_empty() && method.starts_with("session.") => {
             let why = format!("Missing sessionId in {method} request");
             reply(conn, frame, failed(method, &why));
@@ -235,7 +244,7 @@ fn create(state: &mut State, conn: &Conn, frame: &Frame) {
 }
 
 fn resume(state: &mut State, conn: &Conn, frame: &Frame) {
-    let session = frame.session().to_owned();
+    let session = lookups::resolved(state, frame.session());
     if state.live.contains_key(&session) {
         return attach(state, conn, frame, &session);
     }
@@ -254,6 +263,7 @@ fn admit(state: &mut State, conn: &Conn, frame: &Frame, session: &str, kept: Kep
     let live = Live { attached: vec![conn.id], kept, parent: None, turn: None, waiting: Default::default(), hooks };
     state.live.insert(session.into(), live);
     let process = state.process.clone();
+    state.storage.make(session);
     state.storage.claim(session, Some(&process));
 }
 
@@ -274,7 +284,8 @@ fn resumed(state: &mut State, session: &str, in_use: bool) {
     state.lifecycle("session.updated", session);
 }
 
-fn delete(state: &mut State, conn: &Conn, frame: &Frame, session: &str) {
+fn delete(state: &mut State, conn: &Conn, frame: &Frame, asked: &str) {
+    let session = &lookups::resolved(state, asked);
     let was_live = state.close(session);
     if state.storage.delete(session) || was_live {
         state.broadcast(&shapes::lifecycle("session.deleted", session, None));
@@ -285,10 +296,40 @@ fn delete(state: &mut State, conn: &Conn, frame: &Frame, session: &str) {
     }
 }
 
+/// Absent ids are told as deleted too.
+fn bulk_delete(state: &mut State, conn: &Conn, frame: &Frame) {
+    let (ids, answer) = match lookups::freed(state, frame) {
+        Ok(freed) => freed,
+        Err(why) => return reply(conn, frame, failed("sessions.bulkDelete", &why)),
+    };
+    for id in ids {
+        state.close(&id);
+        state.storage.delete(&id);
+        state.broadcast(&shapes::lifecycle("session.deleted", &id, None));
+    }
+    reply(conn, frame, Ok(answer));
+}
+
+/// The kinds that find a session by its id or the beginning of one.
+fn open(state: &mut State, conn: &Conn, frame: &Frame) {
+    let resumes = frame.params()["kind"] == "resume";
+    let session = if resumes { lookups::resolved(state, frame.session()) } else { frame.session().to_owned() };
+    if !state.live.contains_key(&session) {
+        let kept = state.storage.read(&session).filter(|_| resumes);
+        let Some(kept) = kept else { return reply(conn, frame, Ok(r#"{"status":"not_found"}"#.into())) };
+        admit(state, conn, frame, &session, kept);
+    } else if let Some(live) = state.live.get_mut(&session) {
+        live.attached.retain(|other| *other != conn.id);
+        live.attached.push(conn.id);
+    }
+    reply(conn, frame, Ok(format!(r#"{{"status":"resumed","sessionId":{}}}"#, shapes::quote(&session))));
+}
+
 /// A fork is a copy on the disk that nobody has live yet.
 fn fork(state: &State, conn: &Conn, frame: &Frame, source: &str) {
     let Some(kept) = state.storage.read(source) else {
-        return reply(conn, frame, failed("sessions.fork", &format!("Session not found: {source}")));
+        let absent = format!("Cannot fork session {source}: no persisted or in-memory events found");
+        return reply(conn, frame, failed("sessions.fork", &absent));
     };
     let id = Uuid::new_v4().to_string();
     state.storage.write(&id, Kept { used_by: None, modified: shapes::stamp(), ..kept });

@@ -8,6 +8,7 @@ mod conn;
 mod control;
 mod gate;
 mod live;
+mod lookups;
 mod methods;
 mod outbox;
 mod reader;

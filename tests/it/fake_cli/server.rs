@@ -150,6 +150,7 @@ impl Inner {
         for (session, live) in std::mem::take(&mut state.live) {
             live.turn.iter().for_each(CancellationToken::cancel);
             state.storage.claim(&session, None);
+            state.storage.tidy(&session);
         }
         state.conns.clear();
         state.asked.clear();

@@ -1,7 +1,7 @@
 //! What is left of a session when no process has it: the real one's `COPILOT_HOME`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -9,7 +9,14 @@ use super::shapes::quote;
 
 /// Clones are the same disk: give one to several fakes for shared storage.
 #[derive(Clone, Debug, Default)]
-pub struct Storage(Arc<Mutex<BTreeMap<String, Kept>>>);
+pub struct Storage(Arc<Mutex<Disk>>);
+
+#[derive(Debug, Default)]
+struct Disk {
+    kept: BTreeMap<String, Kept>,
+    /// Folders of sessions that have had no turn yet: the real one makes them at create.
+    made: BTreeSet<String>,
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
@@ -24,41 +31,64 @@ pub(super) struct Kept {
 impl Storage {
     /// The ids on the disk.
     pub fn sessions(&self) -> Vec<String> {
-        self.0.lock().unwrap().keys().cloned().collect()
+        self.0.lock().unwrap().kept.keys().cloned().collect()
     }
 
     /// How many events of `session` are on the disk.
     pub fn events(&self, session: &str) -> usize {
-        self.0.lock().unwrap().get(session).map_or(0, |kept| kept.events.len())
+        self.0.lock().unwrap().kept.get(session).map_or(0, |kept| kept.events.len())
     }
 
     pub(super) fn read(&self, session: &str) -> Option<Kept> {
-        self.0.lock().unwrap().get(session).cloned()
+        self.0.lock().unwrap().kept.get(session).cloned()
     }
 
     pub(super) fn write(&self, session: &str, kept: Kept) {
-        self.0.lock().unwrap().insert(session.into(), kept);
+        let mut disk = self.0.lock().unwrap();
+        disk.made.remove(session);
+        disk.kept.insert(session.into(), kept);
     }
 
     pub(super) fn claim(&self, session: &str, process: Option<&str>) {
-        if let Some(kept) = self.0.lock().unwrap().get_mut(session) {
+        if let Some(kept) = self.0.lock().unwrap().kept.get_mut(session) {
             kept.used_by = process.map(Into::into);
         }
     }
 
     pub(super) fn delete(&self, session: &str) -> bool {
-        self.0.lock().unwrap().remove(session).is_some()
+        let mut disk = self.0.lock().unwrap();
+        disk.made.remove(session);
+        disk.kept.remove(session).is_some()
+    }
+
+    /// A session begins: its folder is there before its first turn is.
+    pub(super) fn make(&self, session: &str) {
+        let mut disk = self.0.lock().unwrap();
+        if !disk.kept.contains_key(session) {
+            disk.made.insert(session.into());
+        }
+    }
+
+    /// A session ended; without a turn nothing is left of it.
+    pub(super) fn tidy(&self, session: &str) {
+        self.0.lock().unwrap().made.remove(session);
+    }
+
+    /// Whether anything of `session` is on the disk.
+    pub(super) fn exists(&self, session: &str) -> bool {
+        let disk = self.0.lock().unwrap();
+        disk.kept.contains_key(session) || disk.made.contains(session)
     }
 
     pub(super) fn newest(&self) -> Option<String> {
-        let map = self.0.lock().unwrap();
-        map.iter().max_by(|a, b| a.1.modified.cmp(&b.1.modified)).map(|(id, _)| id.clone())
+        let disk = self.0.lock().unwrap();
+        disk.kept.iter().max_by(|a, b| a.1.modified.cmp(&b.1.modified)).map(|(id, _)| id.clone())
     }
 
     /// The `sessions` array of `session.list`, newest first.
     pub(super) fn list(&self) -> String {
-        let map = self.0.lock().unwrap();
-        let mut all: Vec<_> = map.iter().collect();
+        let disk = self.0.lock().unwrap();
+        let mut all: Vec<_> = disk.kept.iter().collect();
         all.sort_by(|a, b| b.1.modified.cmp(&a.1.modified));
         let rows: Vec<_> = all.into_iter().map(|(id, kept)| row(id, kept)).collect();
         format!("[{}]", rows.join(","))

@@ -199,3 +199,85 @@ async fn floods_and_garbage_go_out_as_told() {
     client.expect_closed().await;
     cli.wait_for_open(0).await;
 }
+
+#[tokio::test]
+async fn the_beginning_of_a_uuid_is_taken_for_the_whole_by_resume_and_delete() {
+    const WHOLE: &str = "35ace27a-77e4-4a7d-8c50-78ed7ee28dc6";
+    let cli = FakeCli::start("cli").await;
+    let (client, other) = (client(&cli).await, client(&cli).await);
+    for session in [WHOLE, "deadbee-zzz"] {
+        client.call("session.create", json!({"sessionId": session})).await.expect("created");
+        one_turn(&client, session).await;
+    }
+    for (asked, found) in [("35ACE27", true), ("35ace27a-77e4", true), ("35ace2", false), ("deadbee", false)] {
+        let opened = other.call("session.resume", json!({"sessionId": asked})).await;
+        assert_eq!(opened.is_ok_and(|opened| opened["sessionId"] == WHOLE), found, "{asked}");
+    }
+    let whole = other.call("session.resume", json!({"sessionId": WHOLE.to_uppercase()})).await;
+    assert!(whole.is_err(), "only shorter ones are looked for");
+    let found = other.call("sessions.findByPrefix", json!({"prefix": "35ace27"})).await;
+    assert_eq!(found, Ok(json!({"sessionId": WHOLE})));
+    assert_eq!(other.call("session.delete", json!({"sessionId": "35ace27"})).await, Ok(json!({"success": true})));
+    assert_eq!(cli.live(), ["deadbee-zzz"]);
+}
+
+#[tokio::test]
+async fn client_metadata_know_a_session_before_its_first_turn_and_in_every_process() {
+    let storage = Storage::default();
+    let options = || Options { storage: storage.clone(), ..Options::default() };
+    let (a, b) = (FakeCli::with("a", options()).await, FakeCli::with("b", options()).await);
+    let (at_a, at_b) = (client(&a).await, client(&b).await);
+    at_a.call("session.create", json!({"sessionId": "s"})).await.expect("created");
+    for client in [&at_a, &at_b] {
+        let known = client.call("sessions.getClientMetadata", json!({"sessionIds": ["s", "x"]})).await;
+        assert_eq!(
+            known,
+            Ok(json!([{"sessionId": "s", "status": "ok", "metadata": {}}, {"sessionId": "x", "status": "notFound"}]))
+        );
+        assert_eq!(client.call("session.getMetadata", json!({"sessionId": "s"})).await, Ok(json!({})));
+    }
+    let missing = at_a.call("sessions.getClientMetadata", json!({})).await.expect_err("no ids");
+    assert!(missing.message.ends_with("missing or non-array parameter 'sessionIds'"), "{missing:?}");
+    one_turn(&at_a, "s").await;
+    assert_eq!(at_a.call("sessions.checkInUse", json!({"sessionIds": ["s"]})).await, Ok(json!({"inUse": []})));
+    assert_eq!(at_b.call("sessions.checkInUse", json!({"sessionIds": ["s", "x"]})).await, Ok(json!({"inUse": ["s"]})));
+}
+
+#[tokio::test]
+async fn many_are_deleted_at_once_and_absent_ones_are_told_too() {
+    let cli = FakeCli::start("cli").await;
+    let client = client(&cli).await;
+    client.call("session.create", json!({"sessionId": "zz"})).await.expect("created");
+    let freed = client.call("sessions.bulkDelete", json!({"sessionIds": ["zz", "yy", "zz"]})).await;
+    assert_eq!(freed, Ok(json!({"freedBytes": {"yy": 0, "zz": 27450}})));
+    for deleted in ["zz", "yy"] {
+        let of = |told: &serde_json::Value| {
+            told["params"]["type"] == "session.deleted" && told["params"]["sessionId"] == deleted
+        };
+        client.take(deleted, of).await;
+    }
+    assert!(cli.live().is_empty());
+}
+
+#[tokio::test]
+async fn absent_sessions_are_answered_by_each_method_in_its_own_way() {
+    let cli = FakeCli::start("cli").await;
+    let client = client(&cli).await;
+    let says = async |method: &str| match client.call(method, json!({"sessionId": "x"})).await {
+        Ok(result) => result.to_string(),
+        Err(error) => format!("{} {}", error.code, error.message),
+    };
+    let failed = |method: &str, why: &str| format!("-32603 Request {method} failed with message: {why}");
+    assert_eq!(says("session.destroy").await, r#"{"success":false}"#);
+    assert_eq!(says("session.detach").await, r#"{"success":true}"#);
+    assert_eq!(says("session.getMetadata").await, "{}");
+    assert_eq!(says("sessions.getMetadata").await, "{}");
+    assert_eq!(says("sessions.close").await, "{}");
+    assert_eq!(says("sessions.open").await, r#"{"status":"not_found"}"#);
+    assert_eq!(says("session.delete").await, r#"{"error":"Session file not found for x","success":false}"#);
+    let why = "Cannot fork session x: no persisted or in-memory events found";
+    assert_eq!(says("sessions.fork").await, failed("sessions.fork", why));
+    let why = "Persisted event journal is unavailable for session x";
+    assert_eq!(says("sessions.readPersistedEvents").await, failed("sessions.readPersistedEvents", why));
+    assert_eq!(says("session.factory.run").await, "-32601 Unhandled method session.factory.run");
+}

@@ -1,8 +1,12 @@
 //! The wall between tenants, over the real binary: who gets in, what reaches a backend, what anybody gets to see.
 
+mod free_ids;
+mod issuer;
+mod jwt;
 mod login;
 mod matrix;
 mod names;
+mod posture;
 mod quota;
 mod rig;
 mod secrets;

@@ -1,8 +1,14 @@
 //! What a signed token must say.
 
-use serde_json::Value;
+use std::fmt;
 
-use super::{Claims, JwtError, JwtRefusal};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+
+use super::{JwtError, JwtRefusal};
 use crate::model::Identity;
 
 /// The last second of the year 9999. Later times are milliseconds by mistake, or worse.
@@ -104,5 +110,40 @@ impl Path {
             let first = claims.get(parts.next()?)?;
             parts.try_fold(first, |value, part| value.as_object()?.get(part))
         })
+    }
+}
+
+/// The claims of a token. None is there twice: two readers could take different ones for the truth.
+pub struct Claims(Map<String, Value>);
+
+impl Claims {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Once)
+    }
+}
+
+struct Once;
+
+impl<'de> Visitor<'de> for Once {
+    type Value = Claims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Claims, A::Error> {
+        let mut claims = Map::new();
+        while let Some((name, value)) = members.next_entry()? {
+            if claims.insert(name, value).is_some() {
+                return Err(A::Error::custom("a claim is there twice"));
+            }
+        }
+        Ok(Claims(claims))
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     JwtAlgorithm, JwtError,
-    keys::{Key, MAX_KEYS, fault, name, rsa_fault},
+    keys::{Key, MAX_KEYS, fault, name, rsa_der},
 };
 
 /// How a point with both coordinates begins (SEC 1, 2.3.3).
@@ -83,8 +83,8 @@ fn purpose(jwk: &Value) -> Result<JwtAlgorithm, Unfit> {
 fn material(jwk: &Value, algorithm: JwtAlgorithm) -> Result<DecodingKey, Unfit> {
     let (key, fault) = match algorithm {
         JwtAlgorithm::Rs256 => {
-            let (n, e) = (part(jwk, "n")?, part(jwk, "e")?);
-            (DecodingKey::from_rsa_raw_components(&n, &e), rsa_fault(&n, &e))
+            let der = rsa_der(&part(jwk, "n")?, &part(jwk, "e")?).unwrap_or_default();
+            (DecodingKey::from_rsa_der(&der), fault(&der, algorithm))
         }
         JwtAlgorithm::Es256 => {
             let point = [vec![UNCOMPRESSED], part(jwk, "x")?, part(jwk, "y")?].concat();

@@ -1,7 +1,9 @@
 //! The keys that may sign, each for one algorithm.
 
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    rsa::PublicKey,
+    signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey, RsaPublicKeyComponents},
 };
 use jsonwebtoken::DecodingKey;
 
@@ -42,19 +44,26 @@ impl Keys {
                 }
                 Ok(Self { all, by_id: true, left_out })
             }
-            JwtKeys::Pem(text) => Self::alone(pem::read(text)?, algorithms),
-            JwtKeys::Secret(text) => Self::alone(vec![secret(text)?], algorithms),
+            JwtKeys::Pem(text) => {
+                let wrong = algorithms.iter().find(|algorithm| **algorithm == JwtAlgorithm::Hs256);
+                Self::alone(pem::read(text)?, algorithms, wrong)
+            }
+            JwtKeys::Secret(text) => {
+                let wrong = algorithms.iter().find(|algorithm| **algorithm != JwtAlgorithm::Hs256);
+                Self::alone(vec![secret(text)?], algorithms, wrong)
+            }
         }
     }
 
-    /// Keys that were given for these very algorithms: each has to be of use, and each algorithm has to have one.
-    fn alone(all: Vec<Key>, algorithms: &[JwtAlgorithm]) -> Result<Self, JwtError> {
-        if let Some(place) = all.iter().position(|key| !algorithms.contains(&key.algorithm)) {
-            return Err(JwtError::Key { key: name(place, None), why: "the algorithm that it is for is not allowed" });
+    /// Keys that were given for these very algorithms: each has to be of use, and no algorithm may be of the `wrong` kind.
+    fn alone(all: Vec<Key>, algorithms: &[JwtAlgorithm], wrong: Option<&JwtAlgorithm>) -> Result<Self, JwtError> {
+        if let Some(algorithm) = wrong {
+            return Err(JwtError::AlgorithmWithoutKey(algorithm.name()));
         }
-        let without = |algorithm: &&JwtAlgorithm| !all.iter().any(|key| key.algorithm == **algorithm);
-        match algorithms.iter().find(without) {
-            Some(algorithm) => Err(JwtError::AlgorithmWithoutKey(algorithm.name())),
+        match all.iter().position(|key| !algorithms.contains(&key.algorithm)) {
+            Some(place) => {
+                Err(JwtError::Key { key: name(place, None), why: "the algorithm that it is for is not allowed" })
+            }
             None => Ok(Self { all, by_id: false, left_out: Vec::new() }),
         }
     }
@@ -82,15 +91,25 @@ pub fn fault(bytes: &[u8], algorithm: JwtAlgorithm) -> Option<&'static str> {
     match algorithm {
         JwtAlgorithm::Hs256 if bytes.len() < MIN_SECRET => Some("the secret is shorter than 32 bytes"),
         JwtAlgorithm::Hs256 => None,
-        JwtAlgorithm::Rs256 => ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, bytes).err().map(|_| RSA),
+        JwtAlgorithm::Rs256 => (!is_rsa(bytes)).then_some(RSA),
         JwtAlgorithm::Es256 => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes).err().map(|_| EC),
     }
 }
 
-/// As [`fault`], for an RSA key in two parts.
-pub fn rsa_fault(n: &[u8], e: &[u8]) -> Option<&'static str> {
-    let parsed = RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
-    parsed.err().map(|_| RSA)
+/// Whether this is the DER of an RSA key of a size that can be used. The crate looks at the size only with a signature.
+fn is_rsa(der: &[u8]) -> bool {
+    PublicKey::from_der(der).is_ok_and(|key| {
+        let modulus = key.modulus();
+        let bytes = modulus.big_endian_without_leading_zero();
+        let unused = bytes.first().map_or(0, |first| first.leading_zeros() as usize);
+        (2048..=8192).contains(&(8 * bytes.len() - unused))
+    })
+}
+
+/// The DER of an RSA key in two parts; `None` if they make none.
+pub fn rsa_der(n: &[u8], e: &[u8]) -> Option<Vec<u8>> {
+    let der: PublicKeyX509Der<'_> = RsaPublicKeyComponents { n, e }.as_der().ok()?;
+    Some(der.as_ref().to_vec())
 }
 
 const RSA: &str = "not an RSA public key of 2048 to 8192 bits";
