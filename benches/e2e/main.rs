@@ -1,7 +1,8 @@
 //! The end-to-end bench: a load generator, a fake backend, and between them nothing, HAProxy, or pilotfish in either mode.
 //!
 //! `cargo bench --bench e2e` runs everything and writes the table into `docs/performance.md`; with `-- --quick` it takes
-//! seconds, measures next to nothing and writes no file; `-- --only calls` picks workloads by a part of their name.
+//! seconds, measures next to nothing and writes no file; `-- --only calls` picks workloads by a part of their name, and
+//! `-- --only neighbours` measures what a flood does to others, the second table.
 //!
 //! The proxy has core 0 to itself, generator and backend share core 1. Runs are interleaved (one round = every peer once)
 //! and the table shows medians, so that a slow minute of the machine hits every peer.
@@ -12,6 +13,7 @@ mod backend;
 mod client;
 mod frames;
 mod machine;
+mod neighbours;
 mod out;
 mod peer;
 mod poll;
@@ -21,31 +23,40 @@ mod split;
 mod usage;
 mod workload;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 fn main() -> ExitCode {
     let args = args::Args::from_env();
     if let Err(error) = machine::pin_and_raise() {
         eprintln!("the bench runs unpinned, its figures mean little: {error}");
     }
-    let table = match rounds::run(&args) {
-        Ok(table) => table,
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
-            return ExitCode::FAILURE;
+            ExitCode::FAILURE
         }
-    };
-    let text = report::markdown(&table, &args);
+    }
+}
+
+/// Everything that `args` ask for. What was run whole is written into the document.
+fn run(args: &args::Args) -> io::Result<()> {
+    let neighbours = args.only.as_ref().is_none_or(|only| neighbours::NAME.contains(only.as_str()));
+    let table = rounds::run(args)?;
+    if !table.rows.is_empty() {
+        say(&report::markdown(&table, args), report::WORKLOADS, !args.quick && args.only.is_none())?;
+    }
+    if neighbours {
+        let (rows, failures) = neighbours::run(args)?;
+        say(&neighbours::report::markdown(&rows, &failures, args), report::NEIGHBOURS, !args.quick)?;
+    }
+    Ok(())
+}
+
+fn say(text: &str, marks: &str, write: bool) -> io::Result<()> {
     println!("{text}");
-    if args.quick || args.only.is_some() {
-        return ExitCode::SUCCESS;
+    if write {
+        println!("written to {}", report::write(text, marks)?.display());
     }
-    match report::write(&text) {
-        Ok(path) => println!("written to {}", path.display()),
-        Err(error) => {
-            eprintln!("docs/performance.md not written: {error}");
-            return ExitCode::FAILURE;
-        }
-    }
-    ExitCode::SUCCESS
+    Ok(())
 }

@@ -10,8 +10,9 @@ use crate::{
     workload::Target,
 };
 
-const BEGIN: &str = "<!-- written by `cargo bench --bench e2e`: begin -->";
-const END: &str = "<!-- written by `cargo bench --bench e2e`: end -->";
+/// The marks around the table of the workloads, and around that of the neighbours.
+pub const WORKLOADS: &str = "written by `cargo bench --bench e2e`";
+pub const NEIGHBOURS: &str = "written by `cargo bench --bench e2e`, neighbours";
 
 /// The whole report as Markdown.
 pub fn markdown(table: &Table, args: &Args) -> String {
@@ -46,13 +47,14 @@ pub fn markdown(table: &Table, args: &Args) -> String {
     text
 }
 
-/// Puts the report between its marks in `docs/performance.md`.
-pub fn write(report: &str) -> io::Result<PathBuf> {
+/// Puts a report between its marks in `docs/performance.md`.
+pub fn write(report: &str, marks: &str) -> io::Result<PathBuf> {
+    let (begin, end) = (format!("<!-- {marks}: begin -->"), format!("<!-- {marks}: end -->"));
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/performance.md");
     let old = fs::read_to_string(&path)?;
-    let split = old.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+    let split = old.split_once(&begin).and_then(|(head, rest)| Some((head, rest.split_once(&end)?.1)));
     let (head, tail) = split.ok_or_else(|| io::Error::other(format!("no marks in {}", path.display())))?;
-    fs::write(&path, format!("{head}{BEGIN}\n{report}{END}{tail}"))?;
+    fs::write(&path, format!("{head}{begin}\n{report}{end}{tail}"))?;
     Ok(path)
 }
 

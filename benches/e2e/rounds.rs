@@ -72,7 +72,8 @@ fn metrics_of(readings: &mut [[Vec<f64>; Kind::ALL.len()]], at: usize, values: &
     values.iter().zip(readings).for_each(|(value, metric)| metric[at].push(*value));
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle of what was read.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.retain(|value| !value.is_nan());
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

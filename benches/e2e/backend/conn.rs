@@ -4,10 +4,16 @@ use std::{
     io,
     net::TcpStream,
     rc::Rc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use super::answer::{Order, answer};
+use super::{
+    answer::{Order, answer},
+    tally::Tally,
+};
 use crate::{
     out::Out,
     poll::{Poll, Ready},
@@ -18,6 +24,7 @@ pub struct Conn {
     socket: TcpStream,
     key: u64,
     splitter: Splitter,
+    tally: Arc<Tally>,
     out: Out,
     /// Whole events for 256 KiB, sent over and over while the flood is on.
     flood: Option<Rc<Vec<u8>>>,
@@ -25,10 +32,10 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub fn new(socket: TcpStream, key: u64) -> io::Result<Self> {
+    pub fn new(socket: TcpStream, key: u64, tally: Arc<Tally>) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
-        Ok(Self { socket, key, splitter: Splitter::default(), out: Out::default(), flood: None, waits: false })
+        Ok(Self { socket, key, splitter: Splitter::default(), tally, out: Out::default(), flood: None, waits: false })
     }
 
     /// Reads, answers, writes. An error is the end of the connection.
@@ -51,10 +58,12 @@ impl Conn {
     }
 
     fn read(&mut self, scratch: &mut [u8]) -> io::Result<()> {
-        let (out, flood) = (&mut self.out, &mut self.flood);
-        let each = |body: &[u8], _: usize| match answer(body, out) {
-            Order::Flood(event) => *flood = Some(Rc::new(event.repeat(SCRATCH / event.len()))),
-            Order::Nothing => {}
+        let (out, flood, tally) = (&mut self.out, &mut self.flood, &self.tally);
+        let each = |body: &[u8], length: usize| {
+            tally.note(body, length);
+            if let Order::Flood(event) = answer(body, out) {
+                *flood = Some(Rc::new(event.repeat(SCRATCH / event.len())));
+            }
         };
         match self.splitter.read(&self.socket, scratch, each)? {
             Got::End => Err(io::ErrorKind::UnexpectedEof.into()),

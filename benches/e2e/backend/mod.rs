@@ -2,6 +2,7 @@
 
 mod answer;
 mod conn;
+mod tally;
 
 use std::{
     collections::HashMap,
@@ -17,6 +18,9 @@ use std::{
 
 use crate::{poll::Poll, split::SCRATCH};
 use conn::Conn;
+use tally::Tally;
+
+pub use tally::Counts;
 
 /// Listeners behind every proxy.
 pub const COUNT: usize = 4;
@@ -25,6 +29,8 @@ pub const COUNT: usize = 4;
 pub struct Backends {
     /// Where they listen.
     pub addrs: Vec<SocketAddr>,
+    /// What reached them for one tenant.
+    pub tally: Arc<Tally>,
     flooding: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -37,12 +43,14 @@ impl Backends {
         let addrs = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (flooding, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (floods, stops) = (flooding.clone(), stop.clone());
+        let tally = Arc::<Tally>::default();
+        let tallied = tally.clone();
         let thread = thread::spawn(move || {
-            if let Err(error) = serve(&listeners, &floods, &stops) {
+            if let Err(error) = serve(&listeners, &tallied, &floods, &stops) {
                 eprintln!("the fake backend failed: {error}");
             }
         });
-        Ok(Self { addrs, flooding, stop, thread: Some(thread) })
+        Ok(Self { addrs, tally, flooding, stop, thread: Some(thread) })
     }
 
     /// Lets the streams that clients have ordered flow, or ends them at a frame's end.
@@ -60,7 +68,7 @@ impl Drop for Backends {
     }
 }
 
-fn serve(listeners: &[TcpListener], flooding: &AtomicBool, stop: &AtomicBool) -> io::Result<()> {
+fn serve(listeners: &[TcpListener], tally: &Arc<Tally>, flooding: &AtomicBool, stop: &AtomicBool) -> io::Result<()> {
     let mut poll = Poll::new()?;
     for (key, listener) in listeners.iter().enumerate() {
         listener.set_nonblocking(true)?;
@@ -76,7 +84,7 @@ fn serve(listeners: &[TcpListener], flooding: &AtomicBool, stop: &AtomicBool) ->
             if let Some(listener) = listeners.get(event.key as usize) {
                 while let Ok((socket, _)) = listener.accept() {
                     poll.add(&socket, next)?;
-                    conns.insert(next, Conn::new(socket, next)?);
+                    conns.insert(next, Conn::new(socket, next, tally.clone())?);
                     next += 1;
                 }
             } else if let Some(conn) = conns.get_mut(&event.key)

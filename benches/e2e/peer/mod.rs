@@ -51,8 +51,13 @@ impl Peer {
         match kind {
             Kind::Direct => Ok(Self { addr: backends[0], child: None, folder: None }),
             Kind::HaProxy => haproxy::start(backends),
-            Kind::Session | Kind::Connection | Kind::Walled => pilotfish::start(kind, backends, binary),
+            Kind::Session | Kind::Connection | Kind::Walled => pilotfish::start(kind, "", backends, binary),
         }
+    }
+
+    /// Starts a walled one that limits its first tenant.
+    pub fn start_walled(backends: &[SocketAddr], binary: &std::path::Path, limits: &str) -> io::Result<Self> {
+        pilotfish::start(Kind::Walled, limits, backends, binary)
     }
 
     /// The proxy's process, none for a direct connection.

@@ -17,12 +17,12 @@ use crate::client::{PATIENCE, tenant, token};
 /// As many as a workload has clients: each is a tenant of its own.
 const TENANTS: usize = 16;
 
-pub fn start(kind: Kind, backends: &[SocketAddr], binary: &Path) -> io::Result<Peer> {
+pub fn start(kind: Kind, limits: &str, backends: &[SocketAddr], binary: &Path) -> io::Result<Peer> {
     let mode = if kind == Kind::Connection { "connection" } else { "session" };
     let folder = folder(kind.name())?;
     let file = folder.join("pilotfish.toml");
     let tenants = if kind == Kind::Walled { TENANTS } else { 0 };
-    fs::write(&file, config(mode, backends, tenants))?;
+    fs::write(&file, config(mode, limits, backends, tenants))?;
     let mut child = pinned(binary)
         .envs((0..tenants).map(|at| (format!("BENCH_TOKEN_{at:02x}"), token(&tenant(at)))))
         .args(["run", "--config"])
@@ -54,7 +54,7 @@ fn listening(line: &str) -> Option<SocketAddr> {
     fields.split(' ').find_map(|field| field.strip_prefix("addr="))?.parse().ok()
 }
 
-fn config(mode: &str, backends: &[SocketAddr], tenants: usize) -> String {
+fn config(mode: &str, limits: &str, backends: &[SocketAddr], tenants: usize) -> String {
     let mut list = String::new();
     for (at, backend) in backends.iter().enumerate() {
         write!(list, r#"{{ name = "cli-{at}", address = "{backend}" }}, "#).ok();
@@ -63,6 +63,7 @@ fn config(mode: &str, backends: &[SocketAddr], tenants: usize) -> String {
     let mut names = String::new();
     for at in 0..tenants {
         write!(names, "[[tenant]]\nname = \"{}\"\ntokens = [{{ env = \"BENCH_TOKEN_{at:02x}\" }}]\n", tenant(at)).ok();
+        names.push_str(if at == 0 { limits } else { "" });
     }
     let policy = if mode == "session" { "consistent-hash" } else { "round-robin" };
     format!(
