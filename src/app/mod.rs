@@ -77,6 +77,9 @@ pub enum AppError {
     },
 }
 
+/// Turns of tasks between two looks at the sockets.
+const EVENT_INTERVAL: u32 = 8;
+
 /// The listeners open when health has judged every backend, or one of each pool is up, or after this time.
 const FIRST_VERDICTS: Duration = Duration::from_millis(1500);
 
@@ -113,6 +116,8 @@ fn start(config: Config, ready: Option<Ready>) -> Result<(), AppError> {
     if let Some(threads) = config.runtime.worker_threads {
         runtime.worker_threads(threads);
     }
+    // Sockets are looked at after so many turns of tasks (tokio's own 61): under a flood the neighbours wait for that.
+    runtime.event_interval(EVENT_INTERVAL);
     let runtime = runtime.enable_all().thread_name("pilotfish").build()?;
     let result = runtime.block_on(serve(config, doors, ready));
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -104,6 +104,8 @@ pub struct Client {
     pub(super) turned_away: Option<Over>,
     /// The `connect` that waited is being judged.
     pub(super) judging: bool,
+    /// When it was last refused because of a quota.
+    pub(super) refused_at: Option<Instant>,
     /// It is over its quota and not read until then.
     pub(super) paused_until: Option<Instant>,
     /// Ids that backends were asked about before this client may take them.
@@ -145,6 +147,7 @@ impl Client {
             delayed: None,
             turned_away: None,
             judging: false,
+            refused_at: None,
             paused_until: None,
             probes: Vec::new(),
             borrows: false,
@@ -202,6 +205,10 @@ impl Client {
         let end = loop {
             match self.round(cx, workspace) {
                 Err(end) => break Some(end),
+                Ok(true) if self.meter.is_used_up() => {
+                    cx.waker().wake_by_ref();
+                    break None;
+                }
                 Ok(true) => {}
                 Ok(false) => break None,
             }
@@ -236,6 +243,7 @@ impl Client {
         if self.inbound.needs_room(workspace) {
             self.flush(cx, workspace)?;
         }
+        self.inbound.most = self.bytes_at_once();
         let read = match self.inbound.poll_read(&mut self.socket, cx, workspace) {
             Poll::Pending => return Ok(false),
             Poll::Ready(read) => read.map_err(|error| reset_or_failed(&error))?,
@@ -244,11 +252,7 @@ impl Client {
             Read::End => self.client_eof = Some(self.now),
             Read::More => self.inbound.mark(true, false, self.now),
             Read::Chunk(_) if self.closing.is_some() => self.inbound.keep(&[]),
-            Read::Chunk(chunk) => {
-                self.client_chunk(&workspace.read, chunk, &mut workspace.out);
-                // Whoever is within its quota again is read at full speed.
-                self.inbound.sips &= self.paused_until.is_some();
-            }
+            Read::Chunk(chunk) => self.client_chunk(&workspace.read, chunk, &mut workspace.out),
         }
         if self.inbound.waiting_since.is_some() && self.inbound.flow.is_none() {
             // The SDK writes header and body in two writes without TCP_NODELAY: the second waits for our ACK (44 ms -> 0.4 ms).

@@ -35,9 +35,6 @@ pub struct Flow {
     pub request: Option<RequestId>,
 }
 
-/// What is read at once of a client that is over its quota: about a hundred calls.
-const SIP_BYTES: usize = 8 << 10;
-
 /// What a read gave.
 #[derive(Debug)]
 pub enum Read {
@@ -64,8 +61,8 @@ pub struct Inbound {
     pub waiting_since: Option<Instant>,
     /// What is unfinished is a header.
     pub in_head: bool,
-    /// The client was refused for its quota: it is read in small pieces, because each of them may only be refused.
-    pub sips: bool,
+    /// So much is read at once; nothing: as much as there is room for.
+    pub most: Option<usize>,
     /// Bytes read since the last [`Inbound::take_fresh`]: what is looked at may begin with bytes that were kept.
     fresh: u64,
 }
@@ -81,7 +78,7 @@ impl Inbound {
         let start = workspace.filled;
         let carried = if self.collects() { 0 } else { self.carry.len() };
         workspace.read[start..start + carried].copy_from_slice(&self.carry[..carried]);
-        let most = if self.sips { SIP_BYTES } else { READ_BYTES };
+        let most = self.most.unwrap_or(READ_BYTES);
         let end = workspace.read.len().min(start + carried + most);
         let mut buffer = ReadBuf::new(&mut workspace.read[start + carried..end]);
         ready!(Pin::new(socket).poll_read(cx, &mut buffer))?;

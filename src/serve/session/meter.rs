@@ -15,6 +15,13 @@ pub(super) struct Meter {
     pub bytes_out: u64,
 }
 
+impl Meter {
+    /// Whether this client had its turn: others on the same thread wait while it is served. About a millisecond's worth.
+    pub fn is_used_up(&self) -> bool {
+        self.frames_in + self.frames_out > 1024 || self.bytes_in + self.bytes_out > 4 << 20
+    }
+}
+
 /// One client's share of what waits.
 #[derive(Debug)]
 pub struct Pressure {
