@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 pub struct Args {
     /// Seconds instead of minutes: shows that everything works, measures nothing.
     pub quick: bool,
-    /// Only workloads whose name contains this.
+    /// Only workloads whose name contains this, or the neighbours.
     pub only: Option<String>,
     /// Rounds, each with every peer once.
     pub rounds: usize,

@@ -16,7 +16,7 @@ use crate::{
 /// From where a stranger comes, and from where the flooding tenant does.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 const TENANT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 8);
-/// More than one address may have that have not said who they are (256), so that some are always turned away at the door.
+/// More than one address may have that have not said who they are (256), so that newcomers push out those that wait.
 const STRANGERS: usize = 320;
 /// Wrong tokens after which the proxy closes.
 const TRIES: u64 = 3;
