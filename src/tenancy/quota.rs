@@ -134,6 +134,15 @@ impl Quota {
         })
     }
 
+    /// What [`Self::take_frame`] would say now; nothing is taken.
+    pub fn would_take(&self, bytes: u64, now: Instant) -> Result<(), Over> {
+        let over = |rate: &Option<Rate>, count, what| {
+            let wait = rate.as_ref().map_or(Duration::ZERO, |rate| rate.wait(count, now));
+            if wait.is_zero() { Ok(()) } else { Err(Over::after(what, wait)) }
+        };
+        over(&self.bytes, bytes, "bytes_per_second").and_then(|()| over(&self.frames, 1, "frames_per_second"))
+    }
+
     /// Takes one new session.
     pub fn take_create(&self, now: Instant) -> Result<(), Over> {
         let taken = self.creates.as_ref().map_or(Ok(()), |rate| rate.take(1, now));

@@ -166,6 +166,10 @@ impl Client {
             self.answer_error(scanner.certain_id(body).as_ref(), fault.reason(), &fault.to_string(), out);
             return self.discard(frame);
         }
+        let id = scanner.certain_id(body);
+        if id.is_some() && !scanner.scan().is_answer && self.is_over_early(frame.body_len, id.as_ref(), out) {
+            return self.discard(frame);
+        }
         match self.route_large(frame, scanner.scan(), out) {
             Some(link) => {
                 if let Some(Some(link)) = self.links.get_mut(link as usize) {

@@ -205,8 +205,8 @@ impl Client {
         let end = loop {
             match self.round(cx, workspace) {
                 Err(end) => break Some(end),
-                Ok(true) if self.meter.is_used_up() => {
-                    cx.waker().wake_by_ref();
+                Ok(true) if self.meter.is_used_up(self.is_metered()) => {
+                    yields(cx);
                     break None;
                 }
                 Ok(true) => {}
@@ -420,4 +420,10 @@ impl Client {
             link.metrics.opened.get(LinkOutcome::Ok).inc();
         }
     }
+}
+
+/// Lets others have their turn, sockets included, and asks to be called again after that.
+fn yields(cx: &mut Context<'_>) {
+    let later = std::pin::pin!(tokio::task::yield_now());
+    let _ = later.poll(cx);
 }

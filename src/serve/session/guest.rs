@@ -128,14 +128,26 @@ impl Client {
         match self.meter_frame(bytes) {
             Ok(()) => true,
             Err(over) => {
-                let rule = if over.what == "bytes_per_second" { Rule::Bytes } else { Rule::Frames };
-                self.pause(over.retry_after);
-                self.count_refusal_of(None, rule);
-                if id.is_some() {
-                    self.answer_over(id, &over, out);
-                }
+                self.refuse_frame(&over, id, out);
                 false
             }
+        }
+    }
+
+    /// Refuses a large frame for its quota before the rest of it comes. `true`: it was answered.
+    pub(super) fn is_over_early(&mut self, bytes: usize, id: Option<&RequestId>, out: &mut Output) -> bool {
+        let Some(guest) = self.guest.as_ref().filter(|guest| guest.tenant.quota.is_metered()) else { return false };
+        let Err(over) = guest.tenant.quota.would_take(bytes as u64, self.now) else { return false };
+        self.refuse_frame(&over, id, out);
+        true
+    }
+
+    fn refuse_frame(&mut self, over: &Over, id: Option<&RequestId>, out: &mut Output) {
+        let rule = if over.what == "bytes_per_second" { Rule::Bytes } else { Rule::Frames };
+        self.pause(over.retry_after);
+        self.count_refusal_of(None, rule);
+        if id.is_some() {
+            self.answer_over(id, over, out);
         }
     }
 
@@ -152,6 +164,11 @@ impl Client {
         self.hurry();
     }
 
+    /// Whether this client's frames count against a quota.
+    pub(super) fn is_metered(&self) -> bool {
+        self.guest.as_ref().is_some_and(|guest| guest.tenant.quota.is_metered())
+    }
+
     /// How much of this client is read at once. What was read is handled in one go, and others on the same thread wait for
     /// that; a large frame that only passes through costs little. `None`: as much as there is room for.
     pub(super) fn bytes_at_once(&self) -> Option<usize> {
@@ -159,8 +176,9 @@ impl Client {
         let refused = self.refused_at.is_some_and(|at| self.now.saturating_duration_since(at) < SIPS);
         match &self.guest {
             Some(_) if refused => Some(SIP_BYTES),
-            _ if flows => None,
-            Some(guest) if guest.tenant.quota.is_metered() => Some(METERED_BYTES),
+            None if flows => None,
+            Some(_) if flows && !self.is_metered() => None,
+            Some(_) if self.is_metered() => Some(METERED_BYTES),
             _ => Some(USUAL_BYTES),
         }
     }

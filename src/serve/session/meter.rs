@@ -16,9 +16,11 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Whether this client had its turn: others on the same thread wait while it is served. About a millisecond's worth.
-    pub fn is_used_up(&self) -> bool {
-        self.frames_in + self.frames_out > 1024 || self.bytes_in + self.bytes_out > 4 << 20
+    /// Whether this client had its turn: others on the same thread wait while it is served. About a millisecond's worth; of
+    /// one with a quota (`metered`) a tenth of that.
+    pub fn is_used_up(&self, metered: bool) -> bool {
+        let (frames, bytes) = if metered { (128, 128 << 10) } else { (1024, 4 << 20) };
+        self.frames_in + self.frames_out > frames || self.bytes_in + self.bytes_out > bytes
     }
 }
 
