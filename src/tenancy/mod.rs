@@ -5,6 +5,7 @@
 //! - `ids`: where ids stand in the params of each method.
 //! - `naming`: ids that say whose they are; `owners`: ids that were recorded; `shares`: who else may attach.
 //! - `policy`: which methods a tenant may call; `guard`: which params.
+//! - `look`: how closely a call has to be looked at.
 //! - `sensitive`: which calls are written down although they are allowed.
 //! - `quota`: how much and how often.
 //! - `wall`: all of it for one pool.
@@ -12,6 +13,7 @@
 pub mod guard;
 pub mod ids;
 pub mod login;
+mod look;
 mod naming;
 mod owners;
 mod policy;
@@ -25,6 +27,7 @@ pub use login::{
     JwtAlgorithm, JwtError, JwtKeys, JwtRefusal, JwtSettings, JwtVerifier, Login, LoginRefusal, MAX_TOKEN_BYTES,
     Patience, TokenDigest, Tokens,
 };
+pub use look::{Look, ends};
 pub use naming::{MAX_ID, NamingError, NamingRule, Said};
 pub use owners::{Owner, OwnerRef, Owners, Recorded};
 pub use policy::{MethodPolicy, Overrides, Posture};

@@ -7,13 +7,14 @@ use thiserror::Error;
 
 use super::{
     guard::{GuardSettings, Guards},
+    look::{Look, looks},
     naming::{NamingRule, Said},
     owners::{Owner, OwnerRef, Owners, Recorded},
     policy::{MethodPolicy, Overrides, Posture},
     quota::{Limits, Quota},
     shares::{Grantee, Shares},
 };
-use crate::model::Identity;
+use crate::{model::Identity, wire::MethodIndex};
 
 /// What happens to ids that do not say whose they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub struct Tenant {
     pub quota: Arc<Quota>,
     /// What its params may name.
     pub guards: Guards,
+    looks: Box<[Look]>,
 }
 
 /// How somebody stands to a session.
@@ -282,13 +284,22 @@ impl Wall {
 
 impl Tenant {
     fn new(posture: Posture, pool: &Overrides, settings: TenantSettings) -> Self {
+        let policy = MethodPolicy::new(posture, pool, &settings.overrides);
+        let guards = Guards::new(settings.guards);
         Self {
-            policy: MethodPolicy::new(posture, pool, &settings.overrides),
+            looks: looks(&policy, &guards),
+            policy,
             quota: Quota::new(settings.limits),
-            guards: Guards::new(settings.guards),
+            guards,
             users_apart: settings.users_apart,
             name: settings.name,
         }
+    }
+
+    /// How closely its calls of a method have to be looked at.
+    #[inline]
+    pub fn look(&self, method: MethodIndex) -> Look {
+        self.looks.get(usize::from(method.0)).copied().unwrap_or(Look::All)
     }
 
     /// Whether what is `owner`'s is this tenant's and, where its users are apart, this user's.

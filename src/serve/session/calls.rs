@@ -77,7 +77,9 @@ impl Client {
             bytes_in = frame.body_len,
             "call"
         );
-        if let Some(over) = self.turned_away.take() {
+        if self.turned_away.is_some()
+            && let Some(over) = self.turned_away.take()
+        {
             self.shared.door.refused(self.caller.address.ip(), self.now);
             self.refuse_over(&call, &over, Rule::Connections, out);
             return self.close(ClientEnd::Unauthenticated, out);
@@ -145,7 +147,7 @@ impl Client {
         let Some(session) = session else {
             return self.refuse(call, Reason::InvalidParams, "params.sessionId must be a string", out);
         };
-        if self.is_denied_end(call, &session, out) {
+        if self.is_apart() && self.is_denied_end(call, &session, out) {
             return;
         }
         if call.row.route == Route::Fork && self.is_over_creates(call, out) {

@@ -9,7 +9,7 @@ use super::{calls::Call, client::Client, settings::Shared, workspace::Output};
 use crate::{
     model::{Identity, Secret},
     telemetry::{Rule, TenantMetrics, audit},
-    tenancy::{Held, Hold, Over, Tenant, Wall},
+    tenancy::{Held, Hold, Over, Posture, Tenant, Wall},
     wire::{Reason, RequestId, reply},
 };
 
@@ -39,6 +39,8 @@ pub(super) struct Guest {
     pub label: Box<str>,
     /// What its tenant may do.
     pub tenant: Arc<Tenant>,
+    /// Its pool keeps tenants apart.
+    pub apart: bool,
     /// What is counted for its tenant.
     pub metrics: Arc<TenantMetrics>,
     _seat: Hold,
@@ -63,12 +65,13 @@ pub(super) struct Delayed {
 impl Shared {
     /// A guest of this pool's wall. `None` where there is no wall.
     fn guest(&self, who: Identity) -> Option<Result<Guest, TurnedAway>> {
-        let tenant = self.wall.as_ref()?.tenant(&who.tenant);
+        let wall = self.wall.as_ref()?;
+        let (tenant, apart) = (wall.tenant(&who.tenant), wall.posture() == Posture::Tenants);
         let Some(tenant) = tenant else { return Some(Err(TurnedAway::Unknown)) };
         Some(match tenant.quota.hold(Held::Connection) {
             Ok(seat) => {
                 let metrics = self.tenant_metrics(&who.tenant);
-                Ok(Guest { label: who.to_string().into(), who, tenant, metrics, _seat: seat })
+                Ok(Guest { label: who.to_string().into(), who, tenant, apart, metrics, _seat: seat })
             }
             Err(over) => Err(TurnedAway::Full(over)),
         })

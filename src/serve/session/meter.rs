@@ -17,9 +17,9 @@ pub(super) struct Meter {
 
 impl Meter {
     /// Whether this client had its turn: others on the same thread wait while it is served. About a millisecond's worth; of
-    /// one with a quota (`metered`) a tenth of that.
+    /// one with a quota (`metered`) a small part of that: eight that send large frames as fast as they can are eight turns to wait.
     pub fn is_used_up(&self, metered: bool) -> bool {
-        let (frames, bytes) = if metered { (128, 128 << 10) } else { (1024, 4 << 20) };
+        let (frames, bytes) = if metered { (64, 64 << 10) } else { (1024, 4 << 20) };
         self.frames_in + self.frames_out > frames || self.bytes_in + self.bytes_out > bytes
     }
 }

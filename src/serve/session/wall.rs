@@ -5,7 +5,7 @@ use super::{calls::Call, client::Client, sessions::Slot, workspace::Output};
 use crate::{
     mux::Asked,
     telemetry::{self, Outcome, Rule},
-    tenancy::{Access, Denied, Held, Hold, Over, Posture, ids::IdPlaces, ids::ids_at, is_sensitive},
+    tenancy::{Access, Denied, Held, Hold, Look, Over, ends, ids::IdPlaces, ids::ids_at, is_sensitive},
     wire::{
         Methods, Reason, RequestId,
         edit::replace,
@@ -15,38 +15,37 @@ use crate::{
     },
 };
 
-/// What ends a session for everybody although its route is that of an ordinary call.
-const ENDING: &[&str] = &["session.shutdown", "session.suspend"];
-
 impl Client {
     /// Whether the pool keeps tenants apart and this client is one of them.
     #[inline]
     pub(super) fn is_apart(&self) -> bool {
-        self.guest.is_some() && self.shared.wall.as_ref().is_some_and(|wall| wall.posture() == Posture::Tenants)
+        self.guest.as_ref().is_some_and(|guest| guest.apart)
     }
 
     /// Whether a call may go on to its route. `false`: it was answered.
     #[inline]
     pub(super) fn passes_wall(&mut self, call: &Call<'_>, name: &str, out: &mut Output) -> bool {
-        let Some((_, guest)) = self.behind_wall() else { return true };
-        if !guest.tenant.policy.allows(call.method, name) {
+        let Some(guest) = &self.guest else { return true };
+        match guest.tenant.look(call.method) {
+            Look::Session => true,
+            Look::Body if guest.tenant.guards.passes_at_once(call.body()) => true,
+            _ => self.passes_every_look(call, name, out),
+        }
+    }
+
+    fn passes_every_look(&mut self, call: &Call<'_>, name: &str, out: &mut Output) -> bool {
+        let Some(guest) = &self.guest else { return true };
+        let (allowed, apart) = (guest.tenant.policy.allows(call.method, name), guest.apart);
+        let guarded = guest.tenant.guards.guards(call.method);
+        if !allowed {
             self.deny_method(call, out);
             return false;
         }
         if is_sensitive(call.method) {
             self.audit_sensitive(call);
         }
-        let Some((wall, guest)) = self.behind_wall() else { return true };
-        if wall.posture() != Posture::Tenants {
-            return true;
-        }
-        let guarded = guest.tenant.guards.guards(call.method);
         let places = IdPlaces::of(call.method);
-        if places.others.is_empty() && !guarded && matches!(call.row.route, Route::Session | Route::Send) {
-            // Nearly all calls: one session, which routing looks up in the client's own table.
-            return true;
-        }
-        self.passes_ids(call, places, out) && (!guarded || self.passes_guards(call, out))
+        !apart || self.passes_ids(call, places, out) && (!guarded || self.passes_guards(call, out))
     }
 
     fn audit_sensitive(&self, call: &Call<'_>) {
@@ -55,11 +54,9 @@ impl Client {
 
     /// Whether a frame that is not whole yet may begin to flow: nothing of it has to be looked at behind its first part.
     pub(super) fn passes_wall_unseen(&self, call: &Call<'_>) -> bool {
-        let Some((wall, guest)) = self.behind_wall() else { return true };
-        let allowed = guest.tenant.policy.allows(call.method, &call.row.name);
-        let unguarded = !guest.tenant.guards.guards(call.method) && IdPlaces::of(call.method).others.is_empty();
-        let ends = ENDING.contains(&call.row.name.as_str());
-        call.method != Methods::UNKNOWN && allowed && (wall.posture() != Posture::Tenants || unguarded && !ends)
+        let Some(guest) = &self.guest else { return true };
+        let allowed = || call.method != Methods::UNKNOWN && guest.tenant.policy.allows(call.method, &call.row.name);
+        guest.tenant.look(call.method) == Look::Session || !guest.apart && allowed()
     }
 
     fn deny_method(&mut self, call: &Call<'_>, out: &mut Output) {
@@ -135,11 +132,7 @@ impl Client {
 
     /// Whether a call on a session that this client may see ends it, and this client may not do that. `true`: answered.
     pub(super) fn is_denied_end(&mut self, call: &Call<'_>, session: &str, out: &mut Output) -> bool {
-        if !self.is_apart() {
-            return false;
-        }
-        let ends = call.row.route == Route::End || ENDING.contains(&call.row.name.as_str());
-        if !ends || self.may_end(session) || !self.may_see(session) {
+        if !ends(call.method) || self.may_end(session) || !self.may_see(session) {
             return false;
         }
         self.count_refusal_of(Some((call, Some(session))), Rule::Session);
@@ -242,11 +235,9 @@ impl Client {
 
     /// Begins the turn of a prompt, within the tenant's quota. A session that is in a turn already only queues.
     pub(super) fn begin_turn(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) -> bool {
-        let Some(live) = self.sessions.get(slot).and_then(|entry| Some(entry.attachment.as_ref()?.live().clone()))
-        else {
-            return true;
-        };
-        match self.hold(Held::Turn) {
+        let entry = self.sessions.get(slot).and_then(|entry| Some((entry.busy, entry.attachment.as_ref()?.live())));
+        let Some((busy, live)) = entry else { return true };
+        match if busy { Ok(None) } else { self.hold(Held::Turn) } {
             Ok(hold) => live.begin_turn_under(hold, self.now),
             Err(over) if !live.is_busy() => {
                 self.refuse_over(call, &over, Rule::Turns, out);
