@@ -110,6 +110,7 @@ pub fn run(config: Config, ready: Option<Ready>) -> ExitCode {
 
 fn start(config: Config, ready: Option<Ready>) -> Result<(), AppError> {
     logs::init(build::log_format(config.log.format), &config.log.level)?;
+    logs::keep_panics_quiet();
     // Everything that can clash is tried before anything starts.
     let doors = Doors::bind(&config)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();

@@ -4,6 +4,7 @@
 //! logged. The names of fields are in [`keys`].
 
 pub mod keys;
+mod panics;
 mod sparing;
 
 use std::io::{self, IsTerminal};
@@ -11,6 +12,7 @@ use std::io::{self, IsTerminal};
 use tracing::Subscriber;
 use tracing_subscriber::{EnvFilter, fmt, fmt::MakeWriter, util::SubscriberInitExt};
 
+pub use panics::keep_quiet as keep_panics_quiet;
 pub use sparing::Sparing;
 
 /// What a line looks like.
