@@ -52,6 +52,8 @@ impl Client {
     pub(super) fn client_frame(&mut self, frame: &Frame<'_>, out: &mut Output) {
         self.meter.frames_in += 1;
         match Scan::read(frame.body()) {
+            // What cannot be read counts against the quota like anything else.
+            Err(refused) if !self.is_within_quota(frame.body_len, refused.id.as_ref(), out) => {}
             Err(refused) => {
                 let message = refused.error.to_string();
                 self.answer_error(refused.id.as_ref(), refused.error.reason(), &message, out);

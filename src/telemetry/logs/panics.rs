@@ -5,7 +5,7 @@ use std::{any::Any, panic::PanicHookInfo};
 
 /// Replaces the standard hook, which prints every message.
 pub fn keep_quiet() {
-    std::panic::set_hook(Box::new(|info| tell(info)));
+    std::panic::set_hook(Box::new(tell));
 }
 
 fn tell(info: &PanicHookInfo<'_>) {

@@ -336,3 +336,20 @@ async fn a_quota_is_the_whole_tenant_s() {
         assert_over(new(client, "alice--3").await, "sessions");
     }
 }
+
+/// What cannot be read costs us as much as what can: it counts, too.
+#[tokio::test]
+async fn frames_that_cannot_be_read_count() {
+    let rig = rig("frames_per_second = 5").await;
+    let alice = login(&rig, ALICE).await;
+    let bad = crate::session::raw::frame(r#"{"jsonrpc":"2.0","id":77,"method":5}"#);
+    alice.send_raw(&bad.repeat(12)).await;
+    let refused = loop {
+        let stray = alice.next_stray().await;
+        if stray["error"]["code"] == -32015 {
+            break stray;
+        }
+        assert_eq!(stray["error"]["code"], -32600, "{stray}");
+    };
+    assert_eq!(refused["id"], 77);
+}
