@@ -31,8 +31,6 @@ describe("ping", () => {
         }
         const [fast, slow] = [percentile(through, 0.5), percentile(direct, 0.5)];
         t.diagnostic(`median through pilotfish ${fast.toFixed(2)} ms, direct ${slow.toFixed(2)} ms, ratio 1/${(slow / fast).toFixed(0)}`);
-        // What the machine's other work adds to half of the calls is not the proxy's: a call of 0.5 ms became 0.9 ms right after a build.
-        const [quick, usual] = [percentile(through, 0.25), percentile(direct, 0.25)];
-        assert.ok(quick <= usual / 50, `${quick} ms against ${usual} ms`);
+        assert.ok(fast <= slow / 50, `${fast} ms against ${slow} ms`);
     });
 });
