@@ -24,6 +24,11 @@ pub fn error_with(id: Option<&RequestId>, reason: Reason, message: &str, mut dat
     answer(id, "error", &error)
 }
 
+/// A request of our own; `params` is JSON.
+pub fn request(id: &RequestId, method: &str, params: &str) -> Vec<u8> {
+    member_answer(id, &format!(r#""method":{},"params":{params}"#, json!(method)))
+}
+
 /// A result answer.
 pub fn result(id: &RequestId, result: &Value) -> Vec<u8> {
     answer(Some(id), "result", result)
@@ -210,6 +215,13 @@ mod tests {
     fn authentication_is_refused_as_the_runtime_does() {
         let body = error(Some(&RequestId::Number(4)), Reason::AuthenticationFailed, "AUTHENTICATION_FAILED");
         assert_eq!(body, br#"{"jsonrpc":"2.0","id":4,"error":{"code":-32002,"message":"AUTHENTICATION_FAILED"}}"#);
+    }
+
+    #[test]
+    fn requests_of_ours_are_json_rpc() {
+        let body = request(&RequestId::own(1), "session.detach", r#"{"sessionId":"s"}"#);
+        let wanted = br#"{"jsonrpc":"2.0","id":"pilotfish-1","method":"session.detach","params":{"sessionId":"s"}}"#;
+        assert_eq!(body, wanted);
     }
 
     #[test]

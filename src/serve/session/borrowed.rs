@@ -5,6 +5,7 @@ use super::{
     open::{Own, OwnPurpose},
     workspace::Output,
 };
+use crate::wire::reply;
 
 impl Client {
     /// Lets go of sessions that are not shared with this client any more. Looked at about once a second.
@@ -24,11 +25,8 @@ impl Client {
                 link.seen = Box::default();
             }
             let own = self.own.open(Own { link: entry.link, purpose: OwnPurpose::Setup });
-            let mut body = br#"{"jsonrpc":"2.0","id":"#.to_vec();
-            own.append_json(&mut body);
-            let params = serde_json::json!({ "sessionId": &*entry.id });
-            body.extend_from_slice(format!(r#","method":"session.detach","params":{params}}}"#).as_bytes());
-            self.say(entry.link, &body, out);
+            let params = serde_json::json!({ "sessionId": &*entry.id }).to_string();
+            self.say(entry.link, &reply::request(&own, "session.detach", &params), out);
             if let Some(attachment) = entry.attachment {
                 attachment.detach();
             }

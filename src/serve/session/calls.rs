@@ -79,9 +79,7 @@ impl Client {
             bytes_in = frame.body_len,
             "call"
         );
-        if self.turned_away.is_some()
-            && let Some(over) = self.turned_away.take()
-        {
+        if let Some(over) = self.turned_away.take() {
             self.shared.door.refused(self.caller.address.ip(), self.now);
             self.refuse_over(&call, &over, Rule::Connections, out);
             return self.close(ClientEnd::Unauthenticated, out);

@@ -14,7 +14,7 @@ use crate::{
     pool::Verdict,
     telemetry::Rule,
     tenancy::Held,
-    wire::{Methods, Reason, RequestId, Scan},
+    wire::{Methods, Reason, RequestId, Scan, reply},
 };
 
 /// Answers for every session, live or on the disk, with a turn or without one (measured on 1.0.102).
@@ -93,13 +93,11 @@ impl Client {
         for link in links {
             for method in QUESTIONS {
                 let own = self.own.open(Own { link, purpose: OwnPurpose::Exists(place) });
-                let mut body = br#"{"jsonrpc":"2.0","id":"#.to_vec();
-                own.append_json(&mut body);
                 let params = match method {
                     QUESTION_OF_OLD => format!(r#"{{"sessionId":{session}}}"#),
                     _ => format!(r#"{{"sessionIds":[{session}]}}"#),
                 };
-                body.extend_from_slice(format!(r#","method":"{method}","params":{params}}}"#).as_bytes());
+                let body = reply::request(&own, method, &params);
                 self.send(&Frame::of_body(&body), Some(&own), link, out);
                 if let Some(Some(probe)) = self.probes.get_mut(place) {
                     probe.waiting += 1;

@@ -18,18 +18,6 @@ use crate::{
 /// the others in a debug build, 2026-11-25); the buckets refill meanwhile, so nothing of the rate is lost.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 
-/// What is read at once of most clients: about a thousand calls, a millisecond.
-const USUAL_BYTES: usize = 128 << 10;
-
-/// The same of a client whose frames are counted against a quota.
-const METERED_BYTES: usize = 32 << 10;
-
-/// The same of one that was refused within [`SIPS`]: what it sends may only be refused again.
-const SIP_BYTES: usize = 8 << 10;
-
-/// How long a client is read in sips after a refusal.
-const SIPS: Duration = Duration::from_secs(5);
-
 /// A client that the wall knows.
 #[derive(Debug)]
 pub(super) struct Guest {
@@ -170,20 +158,6 @@ impl Client {
     /// Whether this client's frames count against a quota.
     pub(super) fn is_metered(&self) -> bool {
         self.guest.as_ref().is_some_and(|guest| guest.tenant.quota.is_metered())
-    }
-
-    /// How much of this client is read at once. What was read is handled in one go, and others on the same thread wait for
-    /// that; a large frame that only passes through costs little. `None`: as much as there is room for.
-    pub(super) fn bytes_at_once(&self) -> Option<usize> {
-        let flows = self.inbound.flow.is_some() || self.inbound.collects();
-        let refused = self.refused_at.is_some_and(|at| self.now.saturating_duration_since(at) < SIPS);
-        match &self.guest {
-            Some(_) if refused => Some(SIP_BYTES),
-            None if flows => None,
-            Some(_) if flows && !self.is_metered() => None,
-            Some(_) if self.is_metered() => Some(METERED_BYTES),
-            _ => Some(USUAL_BYTES),
-        }
     }
 
     /// Answers that a quota is used up, with the time after which to try again.

@@ -1,10 +1,24 @@
 //! What one client moves, and what waits because somebody does not read: told to the metrics once a wake-up.
 
+use std::time::Duration;
+
 use super::{client::Client, link::Link};
 use crate::{
     mux::LinkId,
     telemetry::{BackpressureMetrics, Held, Towards, Way},
 };
+
+/// What is read at once of most clients: about a thousand calls, a millisecond.
+const USUAL_BYTES: usize = 128 << 10;
+
+/// The same of a client whose frames are counted against a quota.
+const METERED_BYTES: usize = 32 << 10;
+
+/// The same of one that was refused within [`SIPS`]: what it sends may only be refused again.
+const SIP_BYTES: usize = 8 << 10;
+
+/// How long a client is read in sips after a refusal.
+const SIPS: Duration = Duration::from_secs(5);
 
 /// Counts of this task that go to the metrics once a wake-up.
 #[derive(Debug, Default)]
@@ -80,6 +94,20 @@ impl Client {
         self.pressure.note(metrics, Towards::Client, self.outbox.len(), client_full);
         let waiting = self.links.iter().flatten().map(Link::waiting).sum();
         self.pressure.note(metrics, Towards::Backend, waiting, backend_full);
+    }
+
+    /// How much of this client is read at once. What was read is handled in one go, and others on the same thread wait for
+    /// that; a large frame that only passes through costs little. `None`: as much as there is room for.
+    pub(super) fn bytes_at_once(&self) -> Option<usize> {
+        let flows = self.inbound.flow.is_some() || self.inbound.collects();
+        let refused = self.refused_at.is_some_and(|at| self.now.saturating_duration_since(at) < SIPS);
+        match &self.guest {
+            Some(_) if refused => Some(SIP_BYTES),
+            None if flows => None,
+            Some(_) if flows && !self.is_metered() => None,
+            Some(_) if self.is_metered() => Some(METERED_BYTES),
+            _ => Some(USUAL_BYTES),
+        }
     }
 
     /// The client is read only while what it sent before has somewhere to go; whoever does not read its answers sends nothing
