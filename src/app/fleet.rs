@@ -9,6 +9,7 @@ use crate::{
     backend::{probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Admission, Member, Pool, Verdict},
+    route::{Mover, Router},
     session::Registry,
     supervise::Supervisor,
     telemetry::Metrics,
@@ -49,6 +50,9 @@ impl Fleet {
                 }
             };
             tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
+            let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
+            let mover = Mover::new(router, build::mover(set));
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
             pools.insert(name.clone(), squadron);
         }
         Ok(Self { pools })

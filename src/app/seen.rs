@@ -34,9 +34,10 @@ impl Seen {
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
-                let Census { idle, busy } = census.get(&member.name).copied().unwrap_or_default();
+                let Census { idle, busy, moving } = census.get(&member.name).copied().unwrap_or_default();
                 metrics.sessions.get(SessionState::Idle).set(idle);
                 metrics.sessions.get(SessionState::Busy).set(busy);
+                metrics.sessions.get(SessionState::Moving).set(moving);
                 metrics.turns_running.set(member.turns.load(Ordering::Relaxed));
                 metrics.links.set(member.links.load(Ordering::Relaxed));
                 metrics.set_state(state_of(member), member.verdict() == Verdict::Up);
@@ -120,6 +121,7 @@ fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
     for census in squadron.registry.census().values() {
         sessions.idle += count(census.idle);
         sessions.busy += count(census.busy);
+        sessions.moving += count(census.moving);
     }
     PoolStatus {
         name: name.to_owned(),

@@ -24,6 +24,7 @@ use super::{
     link::{Link, State, outcome_of},
     lobby::Place,
     meter::{Meter, Pressure},
+    moving::LOOK,
     open::{Open, Own},
     outbox::Outbox,
     sessions::Sessions,
@@ -37,6 +38,7 @@ use crate::{
     pool::{Member, Verdict},
     route::Caller,
     serve::accept::Seat,
+    session::Bell,
     telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome},
     tenancy::Over,
 };
@@ -71,6 +73,8 @@ pub(super) struct Closing {
 pub struct Client {
     pub(super) shared: Arc<Shared>,
     pub(super) caller: Caller,
+    /// Rung when a session of this client is on its way to another home.
+    pub(super) bell: Arc<Bell>,
     pub(super) socket: TcpStream,
     pub(super) inbound: Inbound,
     pub(super) outbox: Outbox,
@@ -121,6 +125,10 @@ pub struct Client {
     pub(super) last_active: Instant,
     pub(super) client_eof: Option<Instant>,
     pub(super) draining: bool,
+    /// Its bell knows whom to wake.
+    listens: bool,
+    /// A request that was counted already is being handled once more.
+    pub(super) repeating: bool,
     /// The stage that was last looked at.
     stage: Option<Stage>,
     pub(super) closing: Option<Closing>,
@@ -141,6 +149,7 @@ impl Client {
         let pressure = Pressure::new(&shared.metrics.backpressure);
         Self {
             caller: Caller { number, address },
+            bell: Arc::new(Bell::new(number)),
             authenticated: !shared.asks(),
             waits,
             guest: None,
@@ -176,6 +185,8 @@ impl Client {
             last_active: now,
             client_eof: None,
             draining: false,
+            listens: false,
+            repeating: false,
             stage: None,
             closing: None,
             now,
@@ -202,6 +213,10 @@ impl Client {
             return Poll::Ready(ClientEnd::Unauthenticated);
         }
         self.hear_signals(cx, workspace);
+        if !std::mem::replace(&mut self.listens, true) {
+            // One task drives this client from its first to its last poll.
+            self.bell.listen(cx.waker());
+        }
         let end = loop {
             match self.round(cx, workspace) {
                 Err(end) => break Some(end),
@@ -223,6 +238,7 @@ impl Client {
         self.write_waiting(cx)?;
         let mut progress = self.poll_links(cx, workspace)?;
         progress |= self.poll_client(cx, workspace)?;
+        progress |= self.answer_bell(&mut workspace.out);
         progress |= self.pad(&mut workspace.out);
         progress |= self.poll_tick(cx, workspace);
         if !workspace.out.is_empty() {
@@ -353,7 +369,9 @@ impl Client {
     /// When this client has to be looked at for a delay or a pause of its own.
     fn wakes_in(&self) -> Duration {
         let until = [self.delayed.as_ref().map(|delayed| delayed.until), self.paused_until];
-        until.into_iter().flatten().map(|at| at.saturating_duration_since(self.now)).min().unwrap_or(Duration::MAX)
+        let wakes = until.into_iter().flatten().map(|at| at.saturating_duration_since(self.now)).min();
+        let away = if self.sessions.has_aways() { LOOK } else { Duration::MAX };
+        wakes.unwrap_or(Duration::MAX).min(away)
     }
 
     /// Looks at the deadlines sooner than the tick that is running would.

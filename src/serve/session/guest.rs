@@ -144,7 +144,7 @@ impl Client {
 
     /// Counts a frame for its tenant and takes it out of the tenant's quota.
     pub(super) fn meter_frame(&self, bytes: usize) -> Result<(), Over> {
-        let Some(guest) = &self.guest else { return Ok(()) };
+        let Some(guest) = self.guest.as_ref().filter(|_| !self.repeating) else { return Ok(()) };
         if guest.tenant.quota.is_metered() { guest.tenant.quota.take_frame(bytes as u64, self.now) } else { Ok(()) }
     }
 

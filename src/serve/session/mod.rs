@@ -4,13 +4,15 @@
 //! - [`SessionMode`]: what the clients of one listener share; gives the accept loop its handler.
 //! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
-//! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
+//! - `placing`: create, resume, search; `gathering`: lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
 //! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
+//! - `away`, `moving`, `missed`, `remembered`: a session that changes its home.
 //! - `stage`: serving, draining, over.
 //! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
 
 mod answers;
+mod away;
 mod borrowed;
 mod calls;
 mod chunk;
@@ -18,15 +20,19 @@ mod client;
 mod door;
 mod ending;
 mod existence;
+mod gathering;
 mod greeting;
 mod guest;
 mod inbound;
 mod link;
 mod lobby;
 mod meter;
+mod missed;
+mod moving;
 mod open;
 mod outbox;
 mod placing;
+mod remembered;
 mod sessions;
 mod settings;
 mod sight;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::sessions::Slot;
+use super::{moving::Errand, sessions::Slot};
 use crate::{mux::LinkId, pool::Member, wire::MethodIndex};
 
 /// No link: the request is answered from several (see [`Purpose::Gather`]).
@@ -26,6 +26,10 @@ pub struct Open {
 pub enum Purpose {
     /// Nothing.
     Plain,
+    /// It concerns a session of this client.
+    On(Slot),
+    /// It waits for the session's new home.
+    Held,
     /// It greets the link.
     Connect,
     /// A prompt is queued.
@@ -88,4 +92,6 @@ pub enum OwnPurpose {
     Gather(usize),
     /// Whether the backend knows an id.
     Exists(usize),
+    /// A session changes its home.
+    Move(Slot, Errand),
 }

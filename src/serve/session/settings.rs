@@ -48,6 +48,20 @@ pub struct SessionSettings {
     pub passive_health: bool,
     /// Links to a backend that health calls down are cut; otherwise they stay, for it may only be busy.
     pub cut_when_down: bool,
+    /// Sessions of a lost backend are opened elsewhere.
+    pub rehome: bool,
+    /// Requests of a session wait no longer than this for its new home.
+    pub rehome_wait: Duration,
+    /// Longest wait for a backend that is to close or open a session which moves.
+    pub move_timeout: Duration,
+    /// A turn whose client is lost goes on for so long; `None`: it ends with its client.
+    pub linger: Option<Duration>,
+    /// What only a lost client could answer is refused after this.
+    pub orphan_wait: Duration,
+    /// A turn of which nothing was heard for so long is looked at; `None`: never.
+    pub stall_after: Option<Duration>,
+    /// A client that vanished is known after this.
+    pub client_timeout: Duration,
     /// Series by tenant; otherwise all tenants count as one.
     pub tenant_metrics: bool,
 }
@@ -71,6 +85,13 @@ impl Default for SessionSettings {
             allow_shutdown: false,
             passive_health: true,
             cut_when_down: false,
+            rehome: true,
+            rehome_wait: Duration::from_secs(30),
+            move_timeout: Duration::from_secs(10),
+            linger: Some(Duration::from_secs(60)),
+            orphan_wait: Duration::from_secs(30),
+            stall_after: Some(Duration::from_secs(600)),
+            client_timeout: Duration::from_secs(60),
             tenant_metrics: false,
         }
     }

@@ -7,6 +7,7 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 use super::{
     families::Families,
     family::{ByLabel, Counters},
+    journey::JourneyMetrics,
     label::{
         BackendState, ClientEnd, Label, LinkEnd, LinkOutcome, ProbeOutcome, Reason, Rejection, SessionState, Towards,
         TurnOutcome, Way,
@@ -125,6 +126,8 @@ pub struct PoolMetrics {
     pub first_delta: Histogram,
     /// 1 when the panic threshold lets everything through.
     pub panic: IntGauge,
+    /// Sessions that outlive something.
+    pub journeys: JourneyMetrics,
     methods: Box<[OnceLock<MethodMetrics>]>,
     maker: MethodMaker,
 }
@@ -143,6 +146,7 @@ impl PoolMetrics {
             turn_duration: of.turn_duration.with([pool]),
             first_delta: of.first_delta.with([pool]),
             panic: of.pool_panic.with([pool]),
+            journeys: JourneyMetrics::new(of, pool),
             // One more than there are names: the last is `other`.
             methods: (0..=names.len()).map(|_| OnceLock::new()).collect(),
             maker: MethodMaker {

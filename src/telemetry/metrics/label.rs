@@ -189,6 +189,48 @@ labels! {
         BackendLost = "backend_lost",
         /// Its client left.
         ClientLost = "client_lost",
+        /// Nothing was heard of it for too long.
+        Stalled = "stalled",
+    }
+
+    /// Why a session was to get another home.
+    MoveCause {
+        /// Its home, or the way there, was lost.
+        Lost = "lost",
+        /// Its home is being drained.
+        Drain = "drain",
+        /// Its hash says that it belongs elsewhere.
+        Rebalance = "rebalance",
+    }
+
+    /// How that ended.
+    MoveOutcome {
+        /// It lives at another backend.
+        Moved = "moved",
+        /// It lives where it lived before.
+        Stayed = "stayed",
+        /// Something of it was under way; it is tried again later.
+        Refused = "refused",
+        /// It could not be opened anywhere in time.
+        Lost = "lost",
+    }
+
+    /// What became of a session whose client was lost in the middle of a turn.
+    OrphanEnd {
+        /// Another connection of its owner attached to it.
+        TakenOver = "taken_over",
+        /// Nobody came, and the turn had ended.
+        Finished = "finished",
+        /// Nobody came, and the turn was still running.
+        Expired = "expired",
+    }
+
+    /// What became of a turn of which nothing was heard.
+    StallEnd {
+        /// It had ended; what was missed was delivered.
+        Finished = "finished",
+        /// It was ended with an error.
+        Ended = "ended",
     }
 
     /// What we threw away.
