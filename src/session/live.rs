@@ -94,6 +94,11 @@ impl Live {
         self.course.lock().cause()
     }
 
+    /// Nobody was attached any more when it was opened last.
+    pub fn was_cut_off(&self) -> bool {
+        self.course.lock().was_cut_off()
+    }
+
     /// What a client has to do for it now.
     pub fn step(self: &Arc<Self>, client: u32) -> Step {
         self.course.lock().step(client)

@@ -108,11 +108,6 @@ impl Client {
         } else {
             away.not_before = self.shared.router.pool().pacer().next(now);
         }
-        // A second client's link may still hold the session up; its turn is that client's to end.
-        if live.clients() == 1 {
-            let ended = live.end_turn(TurnEnd::BackendLost, now);
-            self.count_turn(slot, ended);
-        }
         if let Some(entry) = self.sessions.get_mut(slot) {
             (entry.sends, entry.doubtful) = (0, None);
         }
@@ -125,7 +120,14 @@ impl Client {
     /// The link to the home of a session on its way is gone.
     pub(super) fn lose_home(&mut self, slot: Slot, out: &mut Output) {
         let Some(live) = self.live(slot) else { return };
-        live.relocate(|course| course.lost(self.caller.number, self.now));
+        let now = self.now;
+        if let Some(entry) = self.sessions.get_mut(slot)
+            && let Some(away) = entry.away.as_mut().filter(|_| entry.busy)
+        {
+            away.cut_turn(now);
+            (entry.sends, entry.doubtful) = (0, None);
+        }
+        live.relocate(|course| course.lost(self.caller.number, now));
         self.advance(slot, out);
     }
 
@@ -324,6 +326,7 @@ impl Client {
             }
             Errand::Follow if ok => {
                 self.settle_at(slot, link);
+                self.spare_turn(slot, &live);
                 live.relocate(|course| course.followed(me));
                 self.fetch_missed(slot, out);
             }
@@ -341,6 +344,11 @@ impl Client {
         if !live.arrived(me, now) {
             return;
         }
+        if live.was_cut_off() {
+            let ended = live.end_turn(TurnEnd::BackendLost, now);
+            self.count_turn(slot, ended);
+        }
+        self.spare_turn(slot, live);
         let to = live.home();
         let outcome = if from.as_ref() == Some(&to.name) { MoveOutcome::Stayed } else { MoveOutcome::Moved };
         self.shared.pool.journeys.moved(cause_label(cause), outcome);
@@ -351,6 +359,15 @@ impl Client {
         let (from, to) = (from.as_deref().unwrap_or("-"), &*to.name);
         tracing::debug!(conn = me, session = live.id(), from, backend = to, cause = ?cause, "session lives again");
         self.fetch_missed(slot, out);
+    }
+
+    /// While another client's link held the session up, its turn went on.
+    fn spare_turn(&mut self, slot: Slot, live: &Live) {
+        if !live.was_cut_off()
+            && let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut())
+        {
+            away.cut = None;
+        }
     }
 
     fn settle_at(&mut self, slot: Slot, link: LinkId) {
