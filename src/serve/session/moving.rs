@@ -38,8 +38,12 @@ pub enum Errand {
     Create,
     /// It lives again, and this client attaches to it.
     Follow,
+    /// Settings that its client made are made again.
+    Settle,
     /// What of it was not delivered.
     Missed,
+    /// This client comes back for what a lost one keeps.
+    Return,
 }
 
 impl Client {
@@ -52,6 +56,7 @@ impl Client {
             let slot = self.sessions.find(live.id());
             if let Some(slot) = slot.filter(|slot| self.live(*slot).is_some_and(|mine| Arc::ptr_eq(&mine, &live))) {
                 self.heed_hurry(slot, &live, out);
+                self.yield_session(slot, &live, out);
                 self.advance(slot, out);
             }
         }
@@ -134,6 +139,9 @@ impl Client {
     /// Takes the next step for a session.
     pub(super) fn advance(&mut self, slot: Slot, out: &mut Output) {
         let Some(live) = self.live(slot) else { return };
+        if self.go_on_returning(slot, &live, out) {
+            return;
+        }
         let me = self.caller.number;
         match live.step(me) {
             Step::Served if self.is_apart_from(slot) => self.come_home(slot, out),
@@ -189,7 +197,7 @@ impl Client {
     }
 
     /// Sends a request of ours for a session that is on its way.
-    fn send_errand(
+    pub(super) fn send_errand(
         &mut self,
         slot: Slot,
         link: LinkId,
@@ -328,11 +336,13 @@ impl Client {
                 self.settle_at(slot, link);
                 self.spare_turn(slot, &live);
                 live.relocate(|course| course.followed(me));
-                self.fetch_missed(slot, out);
+                self.resettle(slot, out);
             }
             Errand::Follow if answer.is_some() => self.lose_session(slot, out),
             Errand::Follow => live.relocate(|course| course.lost(me, now)),
+            Errand::Settle => self.settled_one(slot, link, out),
             Errand::Missed => self.missed_told(slot, answer, out),
+            Errand::Return => self.returned(slot, &live, ok, out),
         }
     }
 
@@ -358,7 +368,13 @@ impl Client {
         }
         let (from, to) = (from.as_deref().unwrap_or("-"), &*to.name);
         tracing::debug!(conn = me, session = live.id(), from, backend = to, cause = ?cause, "session lives again");
-        self.fetch_missed(slot, out);
+        self.resettle(slot, out);
+    }
+
+    fn resettle(&mut self, slot: Slot, out: &mut Output) {
+        if !self.settle_again(slot, out) {
+            self.fetch_missed(slot, out);
+        }
     }
 
     /// While another client's link held the session up, its turn went on.
