@@ -130,7 +130,7 @@ async fn restart(source: State<Source>, headers: HeaderMap, name: Path<String>, 
 async fn rolling_restart(source: State<Source>, headers: HeaderMap, pool: Path<String>, asked: Asked) -> Answer {
     let wish = read(asked)?.without_timeout()?.without_force()?;
     if wish.pool.is_some() {
-        return Err(unclear("the pool stands in the path"));
+        return Err(unclear("the pool stands in the path").into());
     }
     operate(source, &headers, Order::RollingRestart { pool: pool.0 }).await
 }
@@ -139,24 +139,31 @@ type Answer = Result<Response, Response>;
 
 async fn operate(State(source): State<Source>, headers: &HeaderMap, order: Order) -> Answer {
     let reason = reason(headers)?;
-    match ask(source, move |source| source.operate(&order, &reason)).await? {
-        Ok(begun) => Ok((StatusCode::ACCEPTED, Json(begun)).into_response()),
-        Err(OrderRefusal::Unknown(why)) => Err(refusal(StatusCode::NOT_FOUND, &why)),
-        Err(OrderRefusal::Unclear(why)) => Err(refusal(StatusCode::BAD_REQUEST, &why)),
-        Err(OrderRefusal::Conflict(why)) => Err(refusal(StatusCode::CONFLICT, &why)),
+    let begun = ask(source, move |source| source.operate(&order, &reason)).await??;
+    Ok((StatusCode::ACCEPTED, Json(begun)).into_response())
+}
+
+impl From<OrderRefusal> for Response {
+    fn from(why: OrderRefusal) -> Self {
+        let status = match why {
+            OrderRefusal::Unknown(_) => StatusCode::NOT_FOUND,
+            OrderRefusal::Unclear(_) => StatusCode::BAD_REQUEST,
+            OrderRefusal::Conflict(_) => StatusCode::CONFLICT,
+        };
+        refusal(status, &why.to_string())
     }
 }
 
-fn read(asked: Asked) -> Result<Wish, Response> {
+fn read(asked: Asked) -> Result<Wish, OrderRefusal> {
     asked.map(|Query(wish)| wish).map_err(|rejection| unclear(&rejection.body_text()))
 }
 
-fn duration(text: &str) -> Result<Duration, Response> {
+fn duration(text: &str) -> Result<Duration, OrderRefusal> {
     humantime::parse_duration(text).map_err(|_| unclear("`timeout` is a time such as 30s or 5m"))
 }
 
-fn unclear(why: &str) -> Response {
-    refusal(StatusCode::BAD_REQUEST, why)
+fn unclear(why: &str) -> OrderRefusal {
+    OrderRefusal::Unclear(why.to_owned())
 }
 
 impl Wish {
@@ -164,11 +171,11 @@ impl Wish {
         BackendName { name, pool: self.pool.clone() }
     }
 
-    fn without_timeout(self) -> Result<Self, Response> {
+    fn without_timeout(self) -> Result<Self, OrderRefusal> {
         if self.timeout.is_none() { Ok(self) } else { Err(unclear("`timeout` is for a drain")) }
     }
 
-    fn without_force(self) -> Result<Self, Response> {
+    fn without_force(self) -> Result<Self, OrderRefusal> {
         if self.force.is_none() { Ok(self) } else { Err(unclear("this cannot be forced")) }
     }
 }

@@ -16,10 +16,17 @@ const REASON: &str = "x-pilotfish-reason";
 /// A reason is a sentence.
 const LONGEST_REASON: usize = 200;
 
-/// The reason of a request, or the answer to one without.
-pub(super) fn reason(headers: &HeaderMap) -> Result<String, Response> {
-    let reason = headers.get(REASON).and_then(|text| text.to_str().ok()).filter(|text| !text.trim().is_empty());
-    reason.filter(|text| text.len() <= LONGEST_REASON).map(str::to_owned).ok_or_else(|| {
+/// A request without a reason.
+pub(super) struct NoReason;
+
+impl From<NoReason> for Response {
+    fn from(_: NoReason) -> Self {
         refusal(StatusCode::FORBIDDEN, "say why in a header X-Pilotfish-Reason of at most 200 characters")
-    })
+    }
+}
+
+/// The reason of a request.
+pub(super) fn reason(headers: &HeaderMap) -> Result<String, NoReason> {
+    let reason = headers.get(REASON).and_then(|text| text.to_str().ok()).filter(|text| !text.trim().is_empty());
+    reason.filter(|text| text.len() <= LONGEST_REASON).map(str::to_owned).ok_or(NoReason)
 }
