@@ -4,10 +4,12 @@
 //! - [`serve`]: runs it on a bound socket.
 //! - [`AdminSource`]: what it asks the proxy; [`Status`], [`Readiness`]: what it is told.
 //! - `door`: the sockets, with their limits; `host`: whom a loopback listener answers; `routes`: the answers; `shares`: who else
-//!   may attach to a session.
+//!   may attach to a session; `operations`: orders about backends; `reason`: what both of them ask for.
 
 mod door;
 mod host;
+mod operations;
+mod reason;
 mod routes;
 mod shares;
 mod status;
@@ -18,8 +20,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::MetricsError;
+pub use operations::{BackendName, Begun, Order, OrderRefusal};
 pub use shares::{ShareAsk, ShareRefusal, ShareStatus};
-pub use status::{BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts, Status};
+pub use status::{
+    BackendDrainStatus, BackendStatus, DrainStatus, ListenerStatus, NotReady, OperationStatus, PoolStatus, Readiness,
+    SessionCounts, Status,
+};
 
 use self::{door::Door, host::Hosts};
 
@@ -45,6 +51,9 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// Takes such a share back.
     fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal>;
+
+    /// Begins what an operator wants done with backends, for the reason given.
+    fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal>;
 }
 
 /// Answers on `listener` until `cancel`; returns when every connection is closed, at most a second later. Cancel it

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::operations::OperationsSettings;
 use crate::{
     backend::probe::ProbeSettings,
     config,
@@ -52,6 +53,16 @@ pub(super) fn pool(pool: &config::Pool) -> PoolSettings {
         panic_threshold: pool.health.panic_threshold.min(100) as u8,
         slow_start: pool.health.slow_start,
         move_rate: pool.move_rate,
+    }
+}
+
+/// In a pool that connections are placed in, a link is all that there is to wait for.
+pub(super) fn operations(name: &str, config: &config::Config) -> OperationsSettings {
+    let pool = &config.pools[name];
+    let carries = config.listeners.iter().any(|set| set.pool == name && set.mode == config::Mode::Connection);
+    OperationsSettings {
+        drain_timeout: pool.drain_timeout,
+        sessions_stay: pool.storage() == config::Storage::Local && !carries,
     }
 }
 

@@ -6,12 +6,14 @@
 //! - `doors`: sockets bound first, then the listeners behind them.
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
+//! - `operations`: what an operator does to backends.
 //! - `stop`: signals, and the order in which things end.
 
 mod build;
 mod doors;
 mod fleet;
 mod observer;
+mod operations;
 mod seen;
 mod shared;
 mod stop;

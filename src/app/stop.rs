@@ -56,6 +56,7 @@ impl Stop {
     pub(super) async fn after_signal(&self, app: &App, mut signals: Signals, open: Open) {
         let name = signals.next().await;
         let limit = app.config.shutdown.drain_timeout;
+        app.fleet.halt_operations();
         app.metrics.drain.draining.set(1);
         app.metrics.drain.begun.inc();
         let deadline = Instant::now() + app.config.shutdown.readiness_lead + limit;

@@ -29,7 +29,8 @@ pub use sample::sample;
 pub use schema::{
     Admin, Algorithm, Backend, ConnectionSettings, FreeIds, Guards, HashKey, Health, Jwt, Limits, Listener, Log,
     LogFormat, MethodRules, Mode, OnClientLoss, OnDown, Policy, Pool, Posture, ProtocolRange, ProxyProtocol,
-    RestartBackoff, Runtime, SessionIds, SessionSettings, Share, Shutdown, Storage, Supervise, Tenant, Timeouts, Users,
+    RestartBackoff, Runtime, SessionIds, SessionSettings, Share, Shutdown, StartState, Storage, Supervise, Tenant,
+    Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};

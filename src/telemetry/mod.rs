@@ -17,6 +17,6 @@ mod metrics;
 pub use metrics::{
     BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, JourneyMetrics,
     Label, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, MoveCause, MoveOutcome,
-    OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, Rejection, Rule, SessionState, StallEnd, TEXT_FORMAT,
-    TenantMetrics, Towards, TurnOutcome, Way,
+    OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, Rejection, Rule,
+    SessionState, StallEnd, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
 };

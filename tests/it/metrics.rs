@@ -14,7 +14,8 @@ use std::{
 
 use pilotfish::{
     admin::{
-        self, AdminSource, BackendStatus, NotReady, PoolStatus, Readiness, ShareAsk, ShareRefusal, ShareStatus, Status,
+        self, AdminSource, BackendStatus, Begun, NotReady, Order, OrderRefusal, PoolStatus, Readiness, ShareAsk,
+        ShareRefusal, ShareStatus, Status,
     },
     telemetry::{
         BackendState, ClientEnd, Held, LinkOutcome, Metrics, MetricsError, Outcome, ProbeOutcome, Reason, TurnOutcome,
@@ -70,6 +71,11 @@ impl AdminSource for Proxy {
 
     fn unshare(&self, _: &ShareAsk, _: &str) -> Result<(), ShareRefusal> {
         Err(ShareRefusal::NotGranted)
+    }
+
+    fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal> {
+        assert!(!reason.is_empty());
+        Err(OrderRefusal::Conflict(format!("{order:?}")))
     }
 }
 

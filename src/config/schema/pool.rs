@@ -164,5 +164,24 @@ section! {
         pub weight: u32 = count::<u32>(1, 1000), value("1");
         /// Whether it starts in drain: it gets no new sessions, and those that live there go on.
         pub drain: bool = switch(), value("false");
+        /// The same in a word.
+        pub state: Option<StartState> = optional(one_of::<StartState>()), absent("\"drain\"");
+    }
+}
+
+impl Backend {
+    /// Whether it starts in drain.
+    pub fn drains(&self) -> bool {
+        self.state.map_or(self.drain, |state| state == StartState::Drain)
+    }
+}
+
+choice! {
+    /// How a backend starts.
+    pub enum StartState {
+        /// it gets sessions
+        Ready = "ready",
+        /// it gets no new sessions
+        Drain = "drain",
     }
 }

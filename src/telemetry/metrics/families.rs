@@ -78,6 +78,7 @@ families! {
     probes: Counters<3> = counters("pilotfish_probes_total", ["pool", "backend", "outcome"]; "Health checks that ended.");
     probe_duration: Histograms<2> = histograms("pilotfish_probe_duration_seconds", ["pool", "backend"], PROBE; "Duration of health checks.");
     verdict_changes: Counters<2> = counters("pilotfish_verdict_changes_total", ["pool", "backend"]; "Times that health changed its mind.");
+    operations: Counters<3> = counters("pilotfish_operations_total", ["pool", "kind", "outcome"]; "Operations that took backends out and back, and have ended.");
     pool_panic: Gauges<1> = gauges("pilotfish_pool_panic", ["pool"]; "1 when so few backends look healthy that all are used.");
     restarts: Counters<2> = counters("pilotfish_restarts_total", ["pool", "backend"]; "Restarts of supervised backends.");
 

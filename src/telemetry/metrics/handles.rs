@@ -9,8 +9,8 @@ use super::{
     family::{ByLabel, Counters},
     journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Label, LinkEnd, LinkOutcome, ProbeOutcome, Reason, Rejection, SessionState, Towards,
-        TurnOutcome, Way,
+        BackendState, ClientEnd, Label, LinkEnd, LinkOutcome, OperationKind, OperationOutcome, ProbeOutcome, Reason,
+        Rejection, SessionState, Towards, TurnOutcome, Way,
     },
 };
 
@@ -128,6 +128,7 @@ pub struct PoolMetrics {
     pub panic: IntGauge,
     /// Sessions that outlive something.
     pub journeys: JourneyMetrics,
+    operations: Box<[ByLabel<OperationOutcome, IntCounter>]>,
     methods: Box<[OnceLock<MethodMetrics>]>,
     maker: MethodMaker,
 }
@@ -142,11 +143,14 @@ struct MethodMaker {
 
 impl PoolMetrics {
     pub(super) fn new(of: &Families, pool: &str, names: std::sync::Arc<[Box<str>]>) -> Self {
+        let operations =
+            |kind: &OperationKind| ByLabel::new(|outcome| of.operations.with([pool, kind.label(), outcome]));
         Self {
             turn_duration: of.turn_duration.with([pool]),
             first_delta: of.first_delta.with([pool]),
             panic: of.pool_panic.with([pool]),
             journeys: JourneyMetrics::new(of, pool),
+            operations: OperationKind::ALL.iter().map(operations).collect(),
             // One more than there are names: the last is `other`.
             methods: (0..=names.len()).map(|_| OnceLock::new()).collect(),
             maker: MethodMaker {
@@ -156,6 +160,11 @@ impl PoolMetrics {
                 duration: of.request_duration.clone(),
             },
         }
+    }
+
+    /// Counts an operation that has ended.
+    pub fn operated(&self, kind: OperationKind, outcome: OperationOutcome) {
+        self.operations[kind.index()].get(outcome).inc();
     }
 
     /// The handle of the method with this index in the table that [`super::Metrics::new`] got; of `other` for `None`

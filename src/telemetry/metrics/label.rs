@@ -233,6 +233,28 @@ labels! {
         Ended = "ended",
     }
 
+    /// What takes backends out and back.
+    OperationKind {
+        /// One backend was started again by an operator.
+        Restart = "restart",
+        /// All of them, one after the other.
+        RollingRestart = "rolling_restart",
+        /// One that was due: its age, its size, its pace.
+        Recycle = "recycle",
+    }
+
+    /// How that ended.
+    OperationOutcome {
+        /// All are back.
+        Done = "done",
+        /// All are back; the deadline of a drain passed before a backend was empty.
+        Late = "late",
+        /// It ended at the first backend that failed.
+        Failed = "failed",
+        /// The proxy stopped before.
+        Stopped = "stopped",
+    }
+
     /// What we threw away.
     Dropped {
         /// An answer whose id no request waits for.
@@ -309,6 +331,8 @@ labels! {
         Down = "down",
         /// Healthy, and the operator wants no new sessions on it.
         Draining = "draining",
+        /// The operator wants no sessions on it, and nothing is left there.
+        Drained = "drained",
     }
 
     /// Which way bytes go, seen from this process.

@@ -29,8 +29,9 @@ pub use self::{
     held::Held,
     journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, MoveCause, MoveOutcome, OrphanEnd, ProbeOutcome,
-        Reason, Rejection, Rule, SessionState, StallEnd, Towards, TurnOutcome, Way,
+        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, MoveCause, MoveOutcome, OperationKind,
+        OperationOutcome, OrphanEnd, ProbeOutcome, Reason, Rejection, Rule, SessionState, StallEnd, Towards,
+        TurnOutcome, Way,
     },
     tenant::TenantMetrics,
 };
