@@ -95,13 +95,18 @@ async fn change(
     Query(asked): Query<ShareAsk>,
     change: impl FnOnce(&dyn AdminSource, &ShareAsk, &str) -> Result<(), ShareRefusal> + Send + 'static,
 ) -> Result<Response, Response> {
-    let reason = headers.get(REASON).and_then(|text| text.to_str().ok()).filter(|text| !text.trim().is_empty());
-    let Some(reason) = reason.filter(|text| text.len() <= LONGEST_REASON).map(str::to_owned) else {
-        return Err(refusal(StatusCode::FORBIDDEN, "say why in a header X-Pilotfish-Reason of at most 200 characters"));
-    };
+    let reason = reason_of(&headers)?;
     match ask(source, move |source| change(source, &asked, &reason)).await? {
         Ok(()) => Ok(Json(json!({ "done": true })).into_response()),
         Err(why @ ShareRefusal::Nobody) => Err(refusal(StatusCode::BAD_REQUEST, &why.to_string())),
         Err(why) => Err(refusal(StatusCode::NOT_FOUND, &why.to_string())),
     }
+}
+
+/// Why the operator changes something.
+pub(super) fn reason_of(headers: &HeaderMap) -> Result<String, Response> {
+    let reason = headers.get(REASON).and_then(|text| text.to_str().ok()).filter(|text| !text.trim().is_empty());
+    reason.filter(|text| text.len() <= LONGEST_REASON).map(str::to_owned).ok_or_else(|| {
+        refusal(StatusCode::FORBIDDEN, "say why in a header X-Pilotfish-Reason of at most 200 characters")
+    })
 }

@@ -9,7 +9,7 @@ use super::{App, fleet::Squadron, observer::state_of};
 use crate::{
     admin::{
         AdminSource, BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts,
-        ShareAsk, ShareRefusal, ShareStatus, Status,
+        ShareAsk, ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -79,7 +79,8 @@ impl AdminSource for Seen {
 
     fn readiness(&self) -> Readiness {
         let mut reasons = Vec::new();
-        if self.app.stop.draining.lock().is_some() {
+        // After a hand-over the address is as ready as the process that has it; only connections from before ask us.
+        if self.app.stop.draining.lock().is_some() && !self.app.upgrade.is_handed_over() {
             reasons.push(NotReady::Draining);
         }
         for set in &self.app.config.listeners {
@@ -111,6 +112,16 @@ impl AdminSource for Seen {
 
     fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
         self.app.unshare(asked, reason)
+    }
+
+    fn upgrade(&self) -> UpgradeStatus {
+        self.app.upgrade.status()
+    }
+
+    fn begin_upgrade(&self, reason: &str) -> Result<(), UpgradeRefusal> {
+        self.app.upgrade.ask()?;
+        tracing::info!(target: crate::telemetry::audit::TARGET, outcome = "begun", reason, "upgrade");
+        Ok(())
     }
 }
 

@@ -57,7 +57,7 @@ fn serve_quickstart(text: String, ready: quickstart::Ready) -> ExitCode {
             ready(quickstart::Addresses { sdk, admin });
         }
     };
-    crate::app::run(config, Some(Box::new(announce)))
+    crate::app::run(config, crate::app::Start { ready: Some(Box::new(announce)), ..Default::default() })
 }
 
 #[cfg(test)]

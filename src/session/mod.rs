@@ -1,5 +1,6 @@
 //! Sessions: where each one lives (its pin), who is attached to it, and the turn that runs on it.
 
+mod adopt;
 mod live;
 mod registry;
 mod turn;

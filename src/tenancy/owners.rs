@@ -106,6 +106,12 @@ impl Owners {
         }
     }
 
+    /// All records.
+    pub fn all(&self) -> Vec<(Box<str>, Owner)> {
+        let of = |(id, owner): (&Box<str>, &Owner)| (id.clone(), owner.clone());
+        self.shards.iter().flat_map(|shard| shard.lock().iter().map(of).collect::<Vec<_>>()).collect()
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.room.lock().total

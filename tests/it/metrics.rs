@@ -15,6 +15,7 @@ use std::{
 use pilotfish::{
     admin::{
         self, AdminSource, BackendStatus, NotReady, PoolStatus, Readiness, ShareAsk, ShareRefusal, ShareStatus, Status,
+        UpgradeRefusal, UpgradeStatus,
     },
     telemetry::{
         BackendState, ClientEnd, Held, LinkOutcome, Metrics, MetricsError, Outcome, ProbeOutcome, Reason, TurnOutcome,
@@ -70,6 +71,14 @@ impl AdminSource for Proxy {
 
     fn unshare(&self, _: &ShareAsk, _: &str) -> Result<(), ShareRefusal> {
         Err(ShareRefusal::NotGranted)
+    }
+
+    fn upgrade(&self) -> UpgradeStatus {
+        UpgradeStatus { pid: 1, state: "none", step: None, error: None, since_seconds: 0 }
+    }
+
+    fn begin_upgrade(&self, _: &str) -> Result<(), UpgradeRefusal> {
+        Err(UpgradeRefusal::HandedOver)
     }
 }
 
