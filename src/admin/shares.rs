@@ -95,7 +95,7 @@ async fn change(
     Query(asked): Query<ShareAsk>,
     change: impl FnOnce(&dyn AdminSource, &ShareAsk, &str) -> Result<(), ShareRefusal> + Send + 'static,
 ) -> Result<Response, Response> {
-    let reason = reason_of(&headers)?;
+    let reason = reason_of(&headers).ok_or_else(no_reason)?;
     match ask(source, move |source| change(source, &asked, &reason)).await? {
         Ok(()) => Ok(Json(json!({ "done": true })).into_response()),
         Err(why @ ShareRefusal::Nobody) => Err(refusal(StatusCode::BAD_REQUEST, &why.to_string())),
@@ -103,10 +103,13 @@ async fn change(
     }
 }
 
-/// Why the operator changes something.
-pub(super) fn reason_of(headers: &HeaderMap) -> Result<String, Response> {
+/// Why the operator changes something, if that is said.
+pub(super) fn reason_of(headers: &HeaderMap) -> Option<String> {
     let reason = headers.get(REASON).and_then(|text| text.to_str().ok()).filter(|text| !text.trim().is_empty());
-    reason.filter(|text| text.len() <= LONGEST_REASON).map(str::to_owned).ok_or_else(|| {
-        refusal(StatusCode::FORBIDDEN, "say why in a header X-Pilotfish-Reason of at most 200 characters")
-    })
+    reason.filter(|text| text.len() <= LONGEST_REASON).map(str::to_owned)
+}
+
+/// The answer where it is not.
+pub(super) fn no_reason() -> Response {
+    refusal(StatusCode::FORBIDDEN, "say why in a header X-Pilotfish-Reason of at most 200 characters")
 }

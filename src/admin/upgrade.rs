@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     AdminSource,
     routes::{ask, refusal},
-    shares::reason_of,
+    shares::{no_reason, reason_of},
 };
 
 /// How an upgrade goes.
@@ -51,7 +51,7 @@ pub(super) async fn state(State(source): State<Source>) -> Result<Response, Resp
 }
 
 pub(super) async fn begin(State(source): State<Source>, headers: HeaderMap) -> Result<Response, Response> {
-    let reason = reason_of(&headers)?;
+    let reason = reason_of(&headers).ok_or_else(no_reason)?;
     let begun = ask(source, move |source| source.begin_upgrade(&reason).map(|()| source.upgrade())).await?;
     match begun {
         Ok(status) => Ok((StatusCode::ACCEPTED, Json(status)).into_response()),

@@ -6,6 +6,7 @@ mod guard;
 pub mod quickstart;
 mod run;
 mod sample;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ enum Command {
     Check(check::CheckArgs),
     Sample(sample::SampleArgs),
     Run(run::RunArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Quickstart(quickstart::QuickstartArgs),
     #[command(hide = true)]
     DemoModel(demo_model::Args),
@@ -36,6 +38,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Run(args) => run::run(args),
+        Command::Upgrade(args) => upgrade::run(args),
         Command::Quickstart(args) => quickstart::run(&args, serve_quickstart),
         Command::DemoModel(args) => demo_model::run(&args),
         Command::Guard(args) => guard::run(args),

@@ -108,8 +108,11 @@ impl Owners {
 
     /// All records.
     pub fn all(&self) -> Vec<(Box<str>, Owner)> {
-        let of = |(id, owner): (&Box<str>, &Owner)| (id.clone(), owner.clone());
-        self.shards.iter().flat_map(|shard| shard.lock().iter().map(of).collect::<Vec<_>>()).collect()
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.lock().iter().map(|(id, owner)| (id.clone(), owner.clone())));
+        }
+        all
     }
 
     /// How many records there are.

@@ -135,8 +135,8 @@ impl Shares {
 
     /// The same with whose sessions they are, to be granted again elsewhere.
     pub fn grants(&self) -> Vec<(Box<str>, Owner, Vec<Grantee>)> {
-        let of = |(id, granted): (&Box<str>, &Granted)| (id.clone(), granted.owner.clone(), granted.to.clone());
-        self.granted.read().iter().map(of).collect()
+        let granted = self.granted.read();
+        granted.iter().map(|(id, granted)| (id.clone(), granted.owner.clone(), granted.to.clone())).collect()
     }
 
     /// Grows with every change, so that what was decided before can be decided again.

@@ -22,7 +22,7 @@ use crate::{
     rpc_client::RpcClient,
     session::{
         admin,
-        rig::{Plan, Rig, create, name, prompt, turn},
+        rig::{Plan, Rig, create, prompt, turn},
     },
     tenants::rig as tenants,
 };
@@ -258,7 +258,6 @@ async fn signals_after_the_hand_over() {
     client.expect_closed().await;
     assert_eq!(rig.proxy.exit().await.code(), Some(0));
     assert_eq!(rig.proxy.family(), [pid], "only the old one was asked to hurry");
-    assert_eq!(name(0), "cli-1");
 }
 
 /// What a service manager hears: ready once, then who the main process is.
@@ -279,4 +278,118 @@ async fn a_service_manager_is_told() {
         assert_eq!(&heard[..count], wanted.as_bytes());
     }
     std::fs::remove_file(&path).expect("there");
+}
+
+#[tokio::test]
+async fn the_subcommand_says_how_it_went() {
+    let mut rig = Rig::new(1).await;
+    let admin = rig.proxy.addr("admin").to_string();
+    let ask = |admin: String| async move {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_pilotfish"));
+        let output = command.args(["upgrade", "--admin", &admin, "--reason", "new version"]).output();
+        let output = crate::deadline::within(|| "pilotfish upgrade".into(), output).await.expect("started");
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    rig.proxy.rewrite("no config");
+    let (code, said) = ask(admin.clone()).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the new process refused: its config is not right"), "{said}");
+    rig.proxy.rewrite(&Plan::default().config(&[rig.cli[0].addr()]));
+    let (code, said) = ask(admin).await;
+    let pid = rig.proxy.successor(1).await;
+    assert_eq!((code, said), (Some(0), format!("process {pid} has taken over\n")));
+    assert_eq!(rig.proxy.exit().await.code(), Some(0));
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound");
+    assert_eq!(ask(closed.to_string()).await.0, Some(1));
+}
+
+#[tokio::test]
+async fn the_new_process_ends_with_an_old_one_that_is_killed_before_the_hand_over() {
+    let mut rig = Rig::new(1).await;
+    rig.cli[0].on("connect", Act::Ignore);
+    rig.proxy.signal(Signal::QUIT);
+    rig.proxy.wait_for_line("the new process is there").await;
+    rig.proxy.signal(Signal::KILL);
+    rig.proxy.exit().await;
+    for pid in rig.proxy.family() {
+        process::gone(pid).await;
+    }
+    assert!(rig.proxy.family().is_empty());
+}
+
+/// A CLI in small.
+const CLI: &str = r#"
+import json, socket, sys, threading
+def serve(c):
+    f = c.makefile("rwb")
+    while line := f.readline():
+        f.readline()
+        m = json.loads(f.read(int(line.split(b":")[1])))
+        r = json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": {"ok": True, "protocolVersion": 3}}).encode()
+        f.write(b"Content-Length: %d\r\n\r\n" % len(r) + r)
+        f.flush()
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+"#;
+
+fn supervised(ports: std::ops::RangeInclusive<u16>) -> String {
+    let program = serde_json::to_string(CLI).expect("text");
+    format!(
+        r#"
+[admin]
+bind = "127.0.0.1:0"
+[shutdown]
+upgrade_timeout = "5s"
+[[listener]]
+name = "sdk"
+bind = "127.0.0.1:0"
+pool = "copilot"
+[pool.copilot.supervise]
+count = 1
+command = ["python3", "-c", {program}, "{{port}}"]
+port_range = "{}-{}"
+[pool.copilot.health]
+interval = "100ms"
+rise = 1
+"#,
+        ports.start(),
+        ports.end()
+    )
+}
+
+/// The new process has CLIs of its own, on other ports, and the old one's end with the old one.
+#[tokio::test]
+async fn supervised_clis_are_started_anew() {
+    let first = two_free_ports();
+    let mut proxy = process::Pilotfish::start(&supervised(first..=first + 1)).await;
+    let backend = |page: String| {
+        let status: serde_json::Value = serde_json::from_str(&page).expect("JSON");
+        let backend = &status["pools"][0]["backends"][0];
+        (backend["state"] == "up").then(|| backend["address"].as_str().expect("an address").to_owned())
+    };
+    let up = |page: &str| backend(page.to_owned()).is_some();
+    let old = backend(admin::until_page(&proxy, "/status", up).await.1).expect("up");
+    proxy.signal(Signal::QUIT);
+    let pid = proxy.successor(1).await;
+    assert_eq!(proxy.exit().await.code(), Some(0), "{}", proxy.output());
+    let new = backend(admin::until_page(&proxy, "/status", up).await.1).expect("up");
+    assert_ne!(old, new);
+    assert!(tokio::net::TcpStream::connect(&old).await.is_err(), "the old one's CLI ended with it");
+    RpcClient::connect(proxy.addr("sdk")).await.call("connect", json!({})).await.expect("served");
+    // Now without a second port: the upgrade fails, and the CLI of this process stays.
+    let port = new.parse::<SocketAddr>().expect("an address").port();
+    proxy.rewrite(&supervised(port..=port).replace("upgrade_timeout = \"5s\"", "upgrade_timeout = \"1s\""));
+    process::signal(pid, Signal::QUIT);
+    proxy.wait_for_line("the upgrade failed").await;
+    RpcClient::connect(proxy.addr("sdk")).await.call("connect", json!({})).await.expect("served");
+    process::signal(pid, Signal::TERM);
+    process::gone(pid).await;
+    assert!(tokio::net::TcpStream::connect(&new).await.is_err(), "nothing is left");
+}
+
+/// The first of two ports in a row that nobody has.
+fn two_free_ports() -> u16 {
+    let free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    (20_000..30_000).step_by(2).find(|port| free(*port) && free(*port + 1)).expect("two of ten thousand")
 }

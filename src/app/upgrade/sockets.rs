@@ -30,8 +30,8 @@ const AT_ONCE: usize = 200;
 /// The names of so many sockets, as pingora writes them.
 const NAMES: usize = 2048;
 
-/// The sender has been told that we listen, so it is there or gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The sender has been told that we listen, so it is there at once or gone.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A listening socket, and the config's words for it.
 #[derive(Debug)]
