@@ -61,7 +61,8 @@ pub(in crate::app) async fn hand_over(app: &App, open: &Open) -> Result<HandedOv
         prepared.await.unwrap_or_else(|_| Err(UpgradeError::TooLate { limit, step: app.upgrade.last_step() }))?;
     let held = Held(open);
     open.gate.shut();
-    let handed_over = successor.let_accept(app).await?;
+    let late = UpgradeError::TooLate { limit: OPENING, step: "the hand-over" };
+    let handed_over = timeout(OPENING, successor.let_accept(app)).await.unwrap_or(Err(late))?;
     std::mem::forget(held);
     Ok(handed_over)
 }
@@ -134,10 +135,7 @@ impl Successor {
             self.talk.say(&Old::Records(records)).await?;
         }
         self.talk.say(&Old::Go).await?;
-        let heard = timeout(OPENING, self.hear()).await;
-        let late = UpgradeError::TooLate { limit: OPENING, step: "the hand-over" };
-        let pid = self.heir.child.id();
-        match (heard.unwrap_or(Err(late))?, pid) {
+        match (self.hear().await?, self.heir.child.id()) {
             (New::Open, Some(pid)) => {
                 self.heir.took_over = true;
                 Ok(HandedOver { successor: self, pid })

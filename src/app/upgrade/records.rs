@@ -17,6 +17,9 @@ use crate::{
 /// Entries in one line of the talk.
 const AT_ONCE: usize = 2000;
 
+/// Of shares fewer, for each has a list.
+const SHARES_AT_ONCE: usize = 50;
+
 /// A tenant, and one of its users.
 type Who = (String, Option<String>);
 
@@ -52,12 +55,12 @@ impl Told {
             let ids: AHashSet<(String, Box<str>)> = now.iter().map(|(id, _)| (pool.clone(), id.clone())).collect();
             let gone: Vec<_> = self.owned.iter().filter(|key| key.0 == *pool && !ids.contains(key)).cloned().collect();
             self.owned.retain(|key| key.0 != *pool || ids.contains(key));
-            all.extend(parts(gone, |some| {
+            all.extend(parts(gone, AT_ONCE, |some| {
                 let disowned = some.into_iter().map(|(_, id)| id.into()).collect();
                 Records { pool: pool.clone(), disowned, ..Records::default() }
             }));
             let new: Vec<_> = now.into_iter().filter(|(id, _)| self.owned.insert((pool.clone(), id.clone()))).collect();
-            all.extend(parts(new, |some| {
+            all.extend(parts(new, AT_ONCE, |some| {
                 let owned = some.into_iter().map(|(id, owner)| (id.into(), who(&owner))).collect();
                 Records { pool: pool.clone(), owned, ..Records::default() }
             }));
@@ -70,7 +73,7 @@ impl Told {
         let mut all = self.owners(app);
         all.extend(self.pins(app));
         for (pool, wall) in app.tenants.walls() {
-            all.extend(parts(wall.shares().grants(), |some| {
+            all.extend(parts(wall.shares().grants(), SHARES_AT_ONCE, |some| {
                 let granted = some.into_iter().map(|(id, owner, to)| {
                     (
                         id.into(),
@@ -99,7 +102,7 @@ impl Told {
         for (pool, squadron) in app.fleet.pools.iter().filter(|(_, squadron)| squadron.supervisor.is_none()) {
             let pins = squadron.registry.pins(Instant::now());
             let new: Vec<_> = pins.into_iter().filter(|(id, _)| self.pins.insert((pool.clone(), id.clone()))).collect();
-            all.extend(parts(new, |some| {
+            all.extend(parts(new, AT_ONCE, |some| {
                 let pins = some.into_iter().map(|(id, home)| (id.into(), home.as_ref().into())).collect();
                 Records { pool: pool.clone(), pins, held_ms, ..Records::default() }
             }));
@@ -138,11 +141,11 @@ impl Records {
     }
 }
 
-fn parts<T>(all: Vec<T>, mut records: impl FnMut(Vec<T>) -> Records) -> Vec<Records> {
+fn parts<T>(all: Vec<T>, at_once: usize, mut records: impl FnMut(Vec<T>) -> Records) -> Vec<Records> {
     let mut parts = Vec::new();
     let mut all = all.into_iter().peekable();
     while all.peek().is_some() {
-        parts.push(records(all.by_ref().take(AT_ONCE).collect()));
+        parts.push(records(all.by_ref().take(at_once).collect()));
     }
     parts
 }

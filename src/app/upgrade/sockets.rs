@@ -8,7 +8,7 @@ use std::{
     mem::MaybeUninit,
     net::{SocketAddr, TcpListener},
     os::{
-        fd::{AsRawFd as _, OwnedFd},
+        fd::{AsFd, AsRawFd as _, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -18,10 +18,8 @@ use std::{
 use pingora_core::server::Fds;
 use rustix::{
     cmsg_space,
-    net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg,
-        sockopt::{Timeout, set_socket_timeout},
-    },
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg},
 };
 
 /// Sockets in one message; the kernel takes 253.
@@ -31,7 +29,7 @@ const AT_ONCE: usize = 200;
 const NAMES: usize = 2048;
 
 /// The sender has been told that we listen, so it is there at once or gone.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A listening socket, and the config's words for it.
 #[derive(Debug)]
@@ -67,11 +65,17 @@ pub(super) fn send(path: &Path, sockets: &[TcpListener]) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits at `listener` for `count` sockets; they come in the order of the sender's list. Blocks.
-pub(super) fn receive(listener: &UnixListener, count: usize) -> io::Result<Vec<TcpListener>> {
-    set_socket_timeout(listener, Timeout::Recv, Some(PATIENCE))?;
+/// Waits at `listener` for `count` sockets; they come in the order of the sender's list. `talk` is another connection of the
+/// sender's: when that ends, so does the wait. Blocks.
+pub(super) fn receive(listener: &UnixListener, talk: impl AsFd, count: usize) -> io::Result<Vec<TcpListener>> {
     let mut all: Vec<Option<TcpListener>> = (0..count).map(|_| None).collect();
     while all.iter().any(Option::is_none) {
+        let mut both = [PollFd::new(listener, PollFlags::IN), PollFd::new(&talk, PollFlags::RDHUP)];
+        poll(&mut both, Some(&patience()))?;
+        if !both[0].revents().contains(PollFlags::IN) {
+            let is_gone = both[1].revents().intersects(PollFlags::RDHUP | PollFlags::HUP);
+            return Err(if is_gone { io::ErrorKind::UnexpectedEof } else { io::ErrorKind::TimedOut }.into());
+        }
         let (stream, _) = listener.accept()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         for (number, socket) in message(&stream)? {
@@ -79,6 +83,10 @@ pub(super) fn receive(listener: &UnixListener, count: usize) -> io::Result<Vec<T
         }
     }
     Ok(all.into_iter().flatten().collect())
+}
+
+fn patience() -> Timespec {
+    Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 }
 }
 
 /// One message of pingora's: names with blanks between them, and as many descriptors.
@@ -104,7 +112,7 @@ fn message(stream: &UnixStream) -> io::Result<Vec<(usize, OwnedFd)>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, net::TcpStream, thread};
+    use std::{net::TcpStream, thread};
 
     use super::*;
     use crate::{app::upgrade::folder::Folder, serve::accept};
@@ -126,7 +134,8 @@ mod tests {
         let waiting = TcpStream::connect(addresses[1]).unwrap();
         let (path, count) = (folder.sockets(), ours.len());
         let sender = thread::spawn(move || send(&path, &ours));
-        let theirs = receive(&listener, count).unwrap();
+        let (talk, _other) = UnixStream::pair().unwrap();
+        let theirs = receive(&listener, &talk, count).unwrap();
         sender.join().unwrap().unwrap();
         let arrived: Vec<SocketAddr> = theirs.iter().map(|socket| socket.local_addr().unwrap()).collect();
         assert_eq!(arrived, addresses);
@@ -135,29 +144,21 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_sockets_is_refused() {
-        let (one, other) = UnixStream::pair().unwrap();
-        (&one).write_all_of(b"0");
-        assert_eq!(message(&other).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        drop(one);
-        assert_eq!(message(&other).unwrap_err().kind(), io::ErrorKind::InvalidData);
-    }
-
-    trait WriteAllOf {
-        fn write_all_of(&mut self, bytes: &[u8]);
-    }
-
-    impl WriteAllOf for &UnixStream {
-        fn write_all_of(&mut self, bytes: &[u8]) {
-            io::Write::write_all(self, bytes).unwrap();
-        }
+    fn a_sender_that_is_gone_is_not_waited_for() {
+        let folder = Folder::new().unwrap();
+        let listener = UnixListener::bind(folder.sockets()).unwrap();
+        let (talk, other) = UnixStream::pair().unwrap();
+        drop(other);
+        assert_eq!(receive(&listener, &talk, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
-    fn nobody_there_to_send_to_is_an_error() {
-        let path = std::env::temp_dir().join(format!("pilotfish-none-{}", std::process::id()));
-        fs::remove_file(&path).ok();
-        assert!(send(&path.join("x"), &[accept::bind(any()).unwrap()]).is_err());
+    fn a_message_without_sockets_is_refused() {
+        let (one, other) = UnixStream::pair().unwrap();
+        io::Write::write_all(&mut &one, b"0").unwrap();
+        assert_eq!(message(&other).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        drop(one);
+        assert_eq!(message(&other).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]

@@ -37,8 +37,9 @@ impl Arrival {
         let door = UnixListener::bind(sockets_beside(path))?;
         talk.say(&New::Hello { talk: VERSION, version: env!("CARGO_PKG_VERSION").to_owned() }).await?;
         let Old::Sockets { list, served } = talk.hear().await? else { return Err(out_of_turn()) };
-        let count = list.len();
-        let sockets = spawn_blocking(move || sockets::receive(&door, count)).await.map_err(io::Error::other)??;
+        let (count, other) = (list.len(), talk.descriptor()?);
+        let received = spawn_blocking(move || sockets::receive(&door, other, count)).await;
+        let sockets = received.map_err(io::Error::other)??;
         let named = list.into_iter().zip(sockets).map(|((name, bind), socket)| Named { name, bind, socket });
         Ok(Self { talk, sockets: named.collect(), served })
     }

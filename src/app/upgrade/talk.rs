@@ -1,6 +1,10 @@
 //! What the old and the new process say to each other: a line of JSON each.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::{
@@ -64,6 +68,11 @@ pub(super) struct Talk {
 impl Talk {
     pub(super) fn new(stream: UnixStream) -> Self {
         Self { stream: BufReader::new(stream), line: Vec::new() }
+    }
+
+    /// Another descriptor of the connection, to see its end by.
+    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+        self.stream.get_ref().as_fd().try_clone_to_owned()
     }
 
     /// Says one thing.
