@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Bell, Ended, EventKind, Registry, Relocation, Turn, TurnEnd,
+    Backlog, Bell, Ended, EventKind, Registry, Relocation, Turn, TurnEnd,
     relocation::{Cause, Step},
 };
 use crate::{
@@ -41,6 +41,9 @@ pub struct Live {
     turn: Mutex<(Turn, Option<Slots>)>,
     /// What it takes of its tenant's quota while anybody holds it.
     pub(super) charge: Mutex<Option<Hold>>,
+    /// What it told while its client was lost.
+    backlog: Mutex<Option<Backlog>>,
+    kept: AtomicBool,
     /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
     teller: AtomicU32,
 }
@@ -58,6 +61,8 @@ impl Live {
             released: Mutex::new(None),
             turn: Mutex::default(),
             charge: Mutex::default(),
+            backlog: Mutex::default(),
+            kept: AtomicBool::new(false),
             teller: AtomicU32::new(0),
         }
     }
@@ -92,6 +97,11 @@ impl Live {
     /// Why it is on its way.
     pub fn cause(&self) -> Option<Cause> {
         self.course.lock().cause()
+    }
+
+    /// Nobody was attached any more when it was opened last.
+    pub fn was_cut_off(&self) -> bool {
+        self.course.lock().was_cut_off()
     }
 
     /// What a client has to do for it now.
@@ -134,6 +144,35 @@ impl Live {
             *self.slot.lock() = Some(home.hold_session());
         }
         arrived
+    }
+
+    /// Client number `client`, which is lost itself, keeps it and what it tells. `false`: somebody else does.
+    pub fn keep(&self, client: u32) -> bool {
+        let mut backlog = self.backlog.lock();
+        let mine = backlog.get_or_insert_with(|| Backlog::new(client)).keeper() == client;
+        self.kept.store(true, Ordering::Release);
+        mine
+    }
+
+    /// Whether a lost client keeps it.
+    pub fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire)
+    }
+
+    /// What it told while its client was lost.
+    pub fn backlog<R>(&self, look: impl FnOnce(&mut Backlog) -> R) -> Option<R> {
+        self.backlog.lock().as_mut().map(look)
+    }
+
+    /// The lost client has let go of it.
+    pub fn unkeep(self: &Arc<Self>, client: u32) {
+        let mut backlog = self.backlog.lock();
+        if backlog.as_ref().is_some_and(|backlog| backlog.keeper() == client) {
+            *backlog = None;
+            self.kept.store(false, Ordering::Release);
+            drop(backlog);
+            self.ring();
+        }
     }
 
     /// Rings for every client that is attached.

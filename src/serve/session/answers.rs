@@ -53,6 +53,9 @@ impl Client {
                 if self.sessions.withholds() && self.keeps_back(session, frame) {
                     return false;
                 }
+                if self.orphan.is_some() {
+                    self.keep_for_return(session, frame);
+                }
                 self.pass_to_client(frame, out)
             }
             Glance::Answer { id, ok } => self.answer(link, frame, id, ok, out),
@@ -67,7 +70,7 @@ impl Client {
             Glance::Answer { id, .. } => id,
             // Its request id, which the client's answers name, may stand behind a long prompt.
             Glance::Call { method, .. } => return self.is_apart() || method.of(body) == Some(PROVIDER_CALL),
-            Glance::Event { .. } => return self.sessions.withholds(),
+            Glance::Event { .. } => return self.sessions.withholds() || self.orphan.is_some(),
         };
         let Some(id) = id.of(body).and_then(RequestId::read) else { return true };
         let open = self.requests.get(&id);
@@ -103,12 +106,15 @@ impl Client {
     fn session_event(&mut self, link: LinkId, session: &[u8], kind: &[u8], frame: &Frame<'_>) {
         let Ok(session) = std::str::from_utf8(session) else { return };
         let Some(slot) = self.sessions.find(session) else { return };
-        let now = self.now;
         let Some(entry) = self.sessions.get_mut(slot).filter(|entry| entry.link == link) else { return };
+        entry.pending.note(kind, frame.body(), frame.is_whole());
         if entry.fresh.is_none() {
             entry.told.note(kind, frame.body(), frame.is_whole());
         }
+        self.heard(slot);
         let Some(kind) = EventKind::of(kind) else { return };
+        let now = self.now;
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
         if kind == EventKind::Started {
             entry.doubtful = None;
         }
@@ -175,7 +181,19 @@ impl Client {
                     return false;
                 }
             },
-            purpose => self.settle(purpose, link, frame.body(), ok, out),
+            purpose => {
+                let attached = if let Purpose::Attach { slot, .. } = &purpose { Some(*slot) } else { None };
+                self.settle(purpose, link, frame.body(), ok, out);
+                if let Some(slot) =
+                    attached.filter(|slot| self.sessions.get(*slot).is_some_and(|of| of.fresh.is_some()))
+                {
+                    // What waits for it comes behind its answer.
+                    self.count_answer(&open, ok);
+                    self.tell(frame.body(), out);
+                    self.finish_fresh(slot, out);
+                    return false;
+                }
+            }
         }
         self.count_answer(&open, ok);
         if ok && !self.sees_answer(&open, frame.body()) {
@@ -202,6 +220,11 @@ impl Client {
                 self.forget_owner(&session);
             }
             Purpose::Learn if ok => self.learnt(body, link),
+            Purpose::Setting(slot, call) if ok => {
+                if let Some(entry) = self.sessions.get_mut(slot) {
+                    entry.settled.note(&Methods::get().row(call.0).name, &call.1);
+                }
+            }
             _ => {}
         }
     }
@@ -271,6 +294,8 @@ impl Client {
             OwnPurpose::Setup => {}
             OwnPurpose::Exists(place) => self.existence_told(place, Some((frame.body(), ok)), out),
             OwnPurpose::Move(slot, errand) => self.errand_done(slot, errand, link, Some((frame.body(), ok)), out),
+            OwnPurpose::Yield(slot) => self.yielded(slot),
+            OwnPurpose::Activity(slot) => self.activity_told(slot, Some((frame.body(), ok)), out),
             OwnPurpose::Gather(place) => {
                 if let Some(Some(gather)) = self.gathers.get_mut(place) {
                     gather.answered(frame.body(), ok);
@@ -291,6 +316,9 @@ impl Client {
             }
             OwnPurpose::Exists(place) => self.existence_told(place, None, out),
             OwnPurpose::Move(slot, errand) => self.errand_done(slot, errand, own.link, None, out),
+            OwnPurpose::Yield(slot) => self.yielded(slot),
+            // Its link is gone, and the session with it.
+            OwnPurpose::Activity(_) => {}
             OwnPurpose::Connect | OwnPurpose::Setup => {}
         }
     }

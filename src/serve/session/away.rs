@@ -7,6 +7,7 @@ use super::{
     client::Client,
     link::Held,
     open::{NO_LINK, Open, Purpose},
+    returning::Returning,
     sessions::Slot,
     workspace::Output,
 };
@@ -34,6 +35,12 @@ pub struct Away {
     pub asked: Option<Asked>,
     /// Backends that refused to open it.
     pub refusals: usize,
+    /// Settings that are being made again and were not answered yet.
+    pub settling: usize,
+    /// Its turn is known to have ended.
+    pub finished: bool,
+    /// This client comes back for it.
+    pub returning: Option<Returning>,
     /// Its turn was cut; until when the client may wait for the end of it.
     pub cut: Option<Instant>,
 }
@@ -50,7 +57,18 @@ pub struct Asked {
 impl Away {
     /// From now on.
     pub fn new(now: Instant) -> Self {
-        Self { held: Vec::new(), since: now, not_before: now, asked: None, refusals: 0, cut: None }
+        let (settling, finished) = (0, false);
+        Self {
+            held: Vec::new(),
+            since: now,
+            not_before: now,
+            asked: None,
+            refusals: 0,
+            settling,
+            finished,
+            returning: None,
+            cut: None,
+        }
     }
 
     /// Its turn is cut.
@@ -111,7 +129,9 @@ impl Client {
         let ready =
             self.links.get(entry.link as usize).and_then(Option::as_ref).is_some_and(super::link::Link::is_ready);
         let concerns = |open: &Open| match &open.purpose {
-            Purpose::On(of) | Purpose::Send(of) | Purpose::Detach(of) | Purpose::End(of) => *of == slot,
+            Purpose::On(of) | Purpose::Setting(of, _) | Purpose::Send(of) | Purpose::Detach(of) | Purpose::End(of) => {
+                *of == slot
+            }
             Purpose::Attach { slot: of, .. } | Purpose::Delete(Some(of), _) => *of == slot,
             Purpose::Search(search) => search.slot == Some(slot),
             _ => false,

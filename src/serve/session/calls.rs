@@ -8,6 +8,7 @@ use super::{
     link::Held,
     open::{NO_LINK, Open, OwnPurpose, Purpose},
     sessions::Slot,
+    settled::Settled,
     workspace::Output,
 };
 use crate::{
@@ -193,8 +194,11 @@ impl Client {
             return true;
         }
         let link = entry.link;
-        if call.row.route == Route::Send && call.id.is_some() && !self.begin_turn(call, slot, out) {
-            return true;
+        if call.row.route == Route::Send && call.id.is_some() {
+            if !self.begin_turn(call, slot, out) {
+                return true;
+            }
+            self.heard(slot);
         }
         let purpose = self.purpose(call, Some(slot));
         self.open_on(call, link, purpose, out);
@@ -211,6 +215,9 @@ impl Client {
             (Route::Send, Some(slot)) => Purpose::Send(slot),
             (Route::Detach, Some(slot)) => Purpose::Detach(slot),
             (Route::End, Some(slot)) => Purpose::End(slot),
+            (_, Some(slot)) if Settled::wants(call.method) => {
+                Purpose::Setting(slot, Box::new((call.method, call.body().to_vec())))
+            }
             (_, Some(slot)) => Purpose::On(slot),
             _ => Purpose::Plain,
         }

@@ -2,7 +2,8 @@
 
 use super::{
     calls::Call,
-    client::{Client, Closing},
+    client::Client,
+    goodbye::Closing,
     inbound::{FLOW_BYTES, Flow},
     open::{NO_LINK, Open, OwnPurpose, Purpose},
     sessions::Slot,
@@ -213,6 +214,11 @@ impl Client {
         let timestamp = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
         let event_id = uuid::Uuid::new_v4().to_string();
         let body = reply::event(session, kind, data, &event_id, &timestamp);
+        if self.orphan.is_some()
+            && let Some(live) = self.sessions.find(session).and_then(|slot| self.live(slot))
+        {
+            self.keep_told(&live, &body);
+        }
         self.tell(&body, out);
     }
 
@@ -283,6 +289,7 @@ impl Client {
             || self.delayed.is_some()
             || self.borrows
             || self.sessions.has_aways()
+            || self.orphan.is_some()
             || self.shared.settings.cut_when_down
     }
 
@@ -306,10 +313,12 @@ impl Client {
                 return self.close(ClientEnd::Timeout, out);
             }
         }
-        if self.client_eof.is_some_and(|at| since(at) >= HALF_CLOSE) {
+        self.look_after_orphan(out);
+        if self.orphan.is_none() && self.client_eof.is_some_and(|at| since(at) >= HALF_CLOSE) {
             self.close(ClientEnd::Client, out);
         }
         self.look_after_aways(out);
+        self.look_at_silence(out);
         self.end_doubtful_turns();
         self.time_out_links(out);
         self.time_out_requests(out);
@@ -387,7 +396,13 @@ impl Client {
                 link.metrics.closed.get(why).inc();
             }
         }
+        if self.orphan.is_some() {
+            self.shared.pool.journeys.orphans.dec();
+        }
         for slot in self.sessions.slots(|_| true) {
+            if let Some(live) = self.live(slot).filter(|_| self.orphan.is_some()) {
+                live.unkeep(self.caller.number);
+            }
             let Some(entry) = self.sessions.get_mut(slot) else { continue };
             let Some(attachment) = entry.attachment.take() else { continue };
             if attachment.live().clients() == 1

@@ -207,9 +207,8 @@ impl Client {
 
     /// Ends the turn of a session that was away, as the runtime would have.
     pub(super) fn tell_end_of_cut(&mut self, slot: Slot, away: Option<&Away>, ended: bool, out: &mut Output) {
-        if away.is_none_or(|away| away.cut.is_none()) {
-            return;
-        }
+        let Some(away) = away.filter(|away| away.cut.is_some()) else { return };
+        let ended = ended || away.finished;
         let Some(session) = self.sessions.get(slot).map(|entry| entry.id.clone()) else { return };
         self.sessions.end_turn(slot);
         if !ended {

@@ -7,8 +7,10 @@
 //! - `placing`: create, resume, search; `gathering`: lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
 //! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
-//! - `away`, `moving`, `missed`, `remembered`: a session that changes its home.
-//! - `stage`: serving, draining, over.
+//! - `away`, `moving`, `missed`, `remembered`, `settled`: a session that changes its home.
+//! - `stalled`: a turn of which nothing is heard.
+//! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
+//! - `goodbye`, `stage`: the end of a connection; serving, draining, over.
 //! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
 
 mod answers;
@@ -21,6 +23,7 @@ mod door;
 mod ending;
 mod existence;
 mod gathering;
+mod goodbye;
 mod greeting;
 mod guest;
 mod inbound;
@@ -30,13 +33,18 @@ mod meter;
 mod missed;
 mod moving;
 mod open;
+mod orphan;
 mod outbox;
+mod pending;
 mod placing;
 mod remembered;
+mod returning;
 mod sessions;
 mod settings;
+mod settled;
 mod sight;
 mod stage;
+mod stalled;
 mod wall;
 mod workspace;
 mod writing;
@@ -73,7 +81,7 @@ impl SessionMode {
                 shared.listener.rejected.get(Rejection::Denied).inc();
                 return;
             }
-            Keepalive::default().ask(&socket);
+            Keepalive::within(shared.settings.client_timeout).ask(&socket);
             let place = shared.asks().then(|| shared.lobby.enter(address.ip()));
             let client = Client::new(shared.clone(), socket, address, seat, place);
             shared.tracker.spawn(client.run());

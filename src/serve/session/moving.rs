@@ -38,8 +38,12 @@ pub enum Errand {
     Create,
     /// It lives again, and this client attaches to it.
     Follow,
+    /// Settings that its client made are made again.
+    Settle,
     /// What of it was not delivered.
     Missed,
+    /// This client comes back for what a lost one keeps.
+    Return,
 }
 
 impl Client {
@@ -52,6 +56,7 @@ impl Client {
             let slot = self.sessions.find(live.id());
             if let Some(slot) = slot.filter(|slot| self.live(*slot).is_some_and(|mine| Arc::ptr_eq(&mine, &live))) {
                 self.heed_hurry(slot, &live, out);
+                self.yield_session(slot, &live, out);
                 self.advance(slot, out);
             }
         }
@@ -108,11 +113,6 @@ impl Client {
         } else {
             away.not_before = self.shared.router.pool().pacer().next(now);
         }
-        // A second client's link may still hold the session up; its turn is that client's to end.
-        if live.clients() == 1 {
-            let ended = live.end_turn(TurnEnd::BackendLost, now);
-            self.count_turn(slot, ended);
-        }
         if let Some(entry) = self.sessions.get_mut(slot) {
             (entry.sends, entry.doubtful) = (0, None);
         }
@@ -125,13 +125,23 @@ impl Client {
     /// The link to the home of a session on its way is gone.
     pub(super) fn lose_home(&mut self, slot: Slot, out: &mut Output) {
         let Some(live) = self.live(slot) else { return };
-        live.relocate(|course| course.lost(self.caller.number, self.now));
+        let now = self.now;
+        if let Some(entry) = self.sessions.get_mut(slot)
+            && let Some(away) = entry.away.as_mut().filter(|_| entry.busy)
+        {
+            away.cut_turn(now);
+            (entry.sends, entry.doubtful) = (0, None);
+        }
+        live.relocate(|course| course.lost(self.caller.number, now));
         self.advance(slot, out);
     }
 
     /// Takes the next step for a session.
     pub(super) fn advance(&mut self, slot: Slot, out: &mut Output) {
         let Some(live) = self.live(slot) else { return };
+        if self.go_on_returning(slot, &live, out) {
+            return;
+        }
         let me = self.caller.number;
         match live.step(me) {
             Step::Served if self.is_apart_from(slot) => self.come_home(slot, out),
@@ -187,7 +197,7 @@ impl Client {
     }
 
     /// Sends a request of ours for a session that is on its way.
-    fn send_errand(
+    pub(super) fn send_errand(
         &mut self,
         slot: Slot,
         link: LinkId,
@@ -324,12 +334,15 @@ impl Client {
             }
             Errand::Follow if ok => {
                 self.settle_at(slot, link);
+                self.spare_turn(slot, &live);
                 live.relocate(|course| course.followed(me));
-                self.fetch_missed(slot, out);
+                self.resettle(slot, out);
             }
             Errand::Follow if answer.is_some() => self.lose_session(slot, out),
             Errand::Follow => live.relocate(|course| course.lost(me, now)),
+            Errand::Settle => self.settled_one(slot, link, out),
             Errand::Missed => self.missed_told(slot, answer, out),
+            Errand::Return => self.returned(slot, &live, ok, out),
         }
     }
 
@@ -341,6 +354,11 @@ impl Client {
         if !live.arrived(me, now) {
             return;
         }
+        if live.was_cut_off() {
+            let ended = live.end_turn(TurnEnd::BackendLost, now);
+            self.count_turn(slot, ended);
+        }
+        self.spare_turn(slot, live);
         let to = live.home();
         let outcome = if from.as_ref() == Some(&to.name) { MoveOutcome::Stayed } else { MoveOutcome::Moved };
         self.shared.pool.journeys.moved(cause_label(cause), outcome);
@@ -350,7 +368,22 @@ impl Client {
         }
         let (from, to) = (from.as_deref().unwrap_or("-"), &*to.name);
         tracing::debug!(conn = me, session = live.id(), from, backend = to, cause = ?cause, "session lives again");
-        self.fetch_missed(slot, out);
+        self.resettle(slot, out);
+    }
+
+    fn resettle(&mut self, slot: Slot, out: &mut Output) {
+        if !self.settle_again(slot, out) {
+            self.fetch_missed(slot, out);
+        }
+    }
+
+    /// While another client's link held the session up, its turn went on.
+    fn spare_turn(&mut self, slot: Slot, live: &Live) {
+        if !live.was_cut_off()
+            && let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut())
+        {
+            away.cut = None;
+        }
     }
 
     fn settle_at(&mut self, slot: Slot, link: LinkId) {

@@ -28,6 +28,8 @@ pub enum Purpose {
     Plain,
     /// It concerns a session of this client.
     On(Slot),
+    /// It makes a setting of a session: its method and body, to be made again at a new home.
+    Setting(Slot, Box<(MethodIndex, Vec<u8>)>),
     /// It waits for the session's new home.
     Held,
     /// It greets the link.
@@ -92,6 +94,10 @@ pub enum OwnPurpose {
     Gather(usize),
     /// Whether the backend knows an id.
     Exists(usize),
+    /// A session that somebody came back for is let go.
+    Yield(Slot),
+    /// Whether a turn runs of which nothing was heard.
+    Activity(Slot),
     /// A session changes its home.
     Move(Slot, Errand),
 }

@@ -204,9 +204,13 @@ impl Client {
             return self.refuse(call, Reason::NoBackend, "the session's backend has no address at the moment", out);
         };
         let on_its_way = attachment.live().is_under_way();
+        let kept = attachment.live().is_kept();
         let slot = self.sessions.insert(session, attachment, link);
         self.borrows |= !self.may_end(session);
         self.remember(slot, call);
+        if kept && !on_its_way {
+            return self.come_back(call, slot, link, out);
+        }
         if on_its_way {
             // It attaches where the session arrives.
             self.sessions.set_away(slot, Away::new(self.now));

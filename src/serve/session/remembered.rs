@@ -44,6 +44,11 @@ impl Remembered {
         }
     }
 
+    /// The params without what a second connection of one session may not have.
+    pub fn without_tools(&self) -> Zeroizing<String> {
+        super::returning::quiet_params(&self.params).unwrap_or_else(|| self.params.clone())
+    }
+
     /// For a session of which nothing but its id is known (a fork).
     pub fn bare(session: &str) -> Self {
         Self { params: Zeroizing::new(format!(r#"{{"sessionId":"{session}"}}"#)) }

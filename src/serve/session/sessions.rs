@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use ahash::AHashMap;
 
-use super::{away::Away, missed::Told, remembered::Remembered};
+use super::{away::Away, missed::Told, pending::Pending, remembered::Remembered, settled::Settled, stalled::Heard};
 use crate::{mux::LinkId, pool::Member, session::Attachment};
 
 /// A session's place in the table; the serial tells a reused place apart.
@@ -47,6 +47,12 @@ pub struct Entry {
     pub away: Option<Box<Away>>,
     /// What this client was told of it.
     pub told: Told,
+    /// Settings that its client made by later calls.
+    pub settled: Settled,
+    /// When something was last heard of it.
+    pub heard: Heard,
+    /// What its backend asks by events.
+    pub pending: Pending,
     /// Events that wait for others to be told first. Changed by [`Sessions::withhold`] and [`Sessions::take_fresh`].
     pub fresh: Option<Vec<Vec<u8>>>,
     serial: u32,
@@ -63,6 +69,8 @@ pub struct Sessions {
     busy: usize,
     /// How many wait for a delta: while none does, delta events need no look-up.
     awaiting: usize,
+    /// How many turns are listened to for every sign of life.
+    listening: usize,
     /// How many are on their way to another home.
     away: usize,
     /// How many have events that wait.
@@ -113,6 +121,9 @@ impl Sessions {
             params: None,
             away: None,
             told: Told::default(),
+            settled: Settled::default(),
+            heard: Heard::now(Instant::now()),
+            pending: Pending::default(),
             fresh: None,
             serial: self.serial,
         };
@@ -131,6 +142,9 @@ impl Sessions {
         self.end_turn(slot);
         self.take_away(slot);
         self.take_fresh(slot);
+        if self.get(slot).is_some_and(|entry| entry.heard.is_listening()) {
+            self.stop_listening();
+        }
         let entry = self.entries[slot.index as usize].take()?;
         self.index.remove(&entry.id);
         self.free.push(slot.index);
@@ -221,10 +235,20 @@ impl Sessions {
         self.busy
     }
 
-    /// Whether any turn waits for its first delta.
+    /// Whether any turn waits for its first delta, or is listened to.
     #[inline]
     pub fn awaits_delta(&self) -> bool {
-        self.awaiting > 0
+        self.awaiting > 0 || self.listening > 0
+    }
+
+    /// One more turn is listened to.
+    pub fn listen(&mut self) {
+        self.listening += 1;
+    }
+
+    /// One less is.
+    pub fn stop_listening(&mut self) {
+        self.listening = self.listening.saturating_sub(1);
     }
 
     /// The places of the sessions for which `wanted` holds.

@@ -110,7 +110,7 @@ impl SessionSettings {
     /// How often a client with something to wait for looks at its deadlines: a quarter of the shortest, at most a second.
     pub fn tick(&self) -> Duration {
         let all = [self.header_timeout, self.body_timeout, self.auth_timeout, self.quick_timeout, self.create_timeout];
-        let shortest = all.into_iter().chain([self.long_timeout]).min().unwrap_or_default();
+        let shortest = all.into_iter().chain([self.long_timeout]).chain(self.stall_after).min().unwrap_or_default();
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 }
