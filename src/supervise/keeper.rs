@@ -74,6 +74,8 @@ impl Keeper {
             if !matches!(end, End::Restarted) && !self.rests(&mut backoff).await {
                 break;
             }
+            // In this order: whoever sees the count grown does not take the end before for the end of the new one.
+            self.status.send_modify(|status| status.state = ChildState::Starting);
             self.member.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
         self.status.send_modify(|status| status.state = ChildState::Stopped);

@@ -162,10 +162,10 @@ section! {
         pub address: Address = address(), required("\"cli-1:4321\"");
         /// Its share of the sessions, relative to the other backends.
         pub weight: u32 = count::<u32>(1, 1000), value("1");
-        /// Whether it starts in drain: it gets no new sessions, and those that live there go on.
+        /// Whether it starts in drain: it gets no sessions until an operator undrains it.
         pub drain: bool = switch(), value("false");
-        /// The same in a word.
-        pub state: Option<StartState> = optional(one_of::<StartState>()), absent("\"drain\"");
+        /// The same in a word, instead of `drain`.
+        pub state: Option<StartState> = optional(one_of::<StartState>()), absent("\"ready\"");
     }
 }
 
@@ -181,7 +181,7 @@ choice! {
     pub enum StartState {
         /// it gets sessions
         Ready = "ready",
-        /// it gets no new sessions
+        /// it gets none until an operator undrains it
         Drain = "drain",
     }
 }
