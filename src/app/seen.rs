@@ -10,6 +10,7 @@ use crate::{
     admin::{
         AdminSource, BackendDrainStatus, BackendStatus, Begun, DrainStatus, ListenerStatus, NotReady, OperationStatus,
         Order, OrderRefusal, PoolStatus, Readiness, SessionCounts, ShareAsk, ShareRefusal, ShareStatus, Status,
+        UpgradeRefusal, UpgradeStatus,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -80,7 +81,8 @@ impl AdminSource for Seen {
 
     fn readiness(&self) -> Readiness {
         let mut reasons = Vec::new();
-        if self.app.stop.draining.lock().is_some() {
+        // After a hand-over the address is as ready as the process that has it; only connections from before ask us.
+        if self.app.stop.draining.lock().is_some() && !self.app.upgrade.is_handed_over() {
             reasons.push(NotReady::Draining);
         }
         for set in &self.app.config.listeners {
@@ -116,6 +118,16 @@ impl AdminSource for Seen {
 
     fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal> {
         self.app.fleet.operate(order, reason)
+    }
+
+    fn upgrade(&self) -> UpgradeStatus {
+        self.app.upgrade.status()
+    }
+
+    fn begin_upgrade(&self, reason: &str) -> Result<(), UpgradeRefusal> {
+        self.app.upgrade.ask()?;
+        tracing::info!(target: crate::telemetry::audit::TARGET, outcome = "begun", reason, "upgrade");
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ mod rolling_restart;
 mod run;
 mod sample;
 mod undrain;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ enum Command {
     Undrain(undrain::UndrainArgs),
     Restart(restart::RestartArgs),
     RollingRestart(rolling_restart::RollingRestartArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Quickstart(quickstart::QuickstartArgs),
     #[command(hide = true)]
     DemoModel(demo_model::Args),
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Undrain(args) => undrain::run(&args),
         Command::Restart(args) => restart::run(&args),
         Command::RollingRestart(args) => rolling_restart::run(&args),
+        Command::Upgrade(args) => upgrade::run(args),
         Command::Quickstart(args) => quickstart::run(&args, serve_quickstart),
         Command::DemoModel(args) => demo_model::run(&args),
         Command::Guard(args) => guard::run(args),
@@ -70,7 +73,7 @@ fn serve_quickstart(text: String, ready: quickstart::Ready) -> ExitCode {
             ready(quickstart::Addresses { sdk, admin });
         }
     };
-    crate::app::run(config, Some(Box::new(announce)))
+    crate::app::run(config, crate::app::Start { ready: Some(Box::new(announce)), ..Default::default() })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Sessions: where each one lives (its pin), who is attached to it, and the turn that runs on it, and how it
 //! changes its home.
 
+mod adopt;
 mod backlog;
 mod bell;
 mod live;

@@ -16,14 +16,14 @@ use crate::pool::Member;
 const SHARDS: usize = 64;
 
 /// Sessions by id.
-type Shard = AHashMap<Box<str>, Arc<Live>>;
+pub(super) type Shard = AHashMap<Box<str>, Arc<Live>>;
 
 /// All live sessions of one pool.
 #[derive(Debug)]
 pub struct Registry {
-    shards: Box<[Mutex<Shard>]>,
+    pub(super) shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
-    linger: Duration,
+    pub(super) linger: Duration,
 }
 
 /// What a claim gave.
@@ -114,7 +114,7 @@ impl Registry {
     }
 
     /// A pin holds while a client is attached, and for the linger after the last one if its home is still there.
-    fn holds(&self, live: &Live, now: Instant) -> bool {
+    pub(super) fn holds(&self, live: &Live, now: Instant) -> bool {
         if live.closed.load(Ordering::Acquire) {
             return false;
         }
@@ -154,7 +154,7 @@ impl Registry {
         remove(&mut self.shard(live.id()).lock(), live);
     }
 
-    fn shard(&self, id: &str) -> &Mutex<Shard> {
+    pub(super) fn shard(&self, id: &str) -> &Mutex<Shard> {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 }

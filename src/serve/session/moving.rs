@@ -177,7 +177,8 @@ impl Client {
         let from = live.home();
         let avoid = [self.avoided(), vec![from.name.clone()]].concat();
         let place = self.shared.router.place(live.id(), self.caller.address, &avoid, self.now);
-        if place.is_some() && self.is_quiet(slot) {
+        // The successor of a process that is going away knows where its sessions live.
+        if place.is_some() && !self.draining && self.is_quiet(slot) {
             self.leave_home(slot);
             live.relocate(|course| course.quiet(me));
         } else if live.relocate(|course| course.refuse()) {
