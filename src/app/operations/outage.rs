@@ -44,18 +44,13 @@ pub(in crate::app) async fn drained(member: &Arc<Member>, deadline: Instant) -> 
 }
 
 async fn emptied(member: &Arc<Member>, deadline: Instant, is_empty: impl Fn(&Member) -> bool) -> bool {
-    loop {
-        if !member.is_draining() {
-            return false;
+    let left = async {
+        while member.is_draining() && !is_empty(member) {
+            time::sleep(LOOK).await;
         }
-        if is_empty(member) {
-            return true;
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        time::sleep(LOOK).await;
-    }
+        member.is_draining()
+    };
+    time::timeout_at(deadline.into(), left).await.unwrap_or(false)
 }
 
 /// Drains `member`, waits until it is empty or the drain's deadline has passed, does `work`, waits until it is healthy, and lets

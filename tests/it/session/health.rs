@@ -131,7 +131,6 @@ async fn one_in_drain_gets_no_new_sessions() {
         client.call("session.create", json!({})).await.expect("created");
     }
     assert!(rig.cli[0].live().is_empty());
-    // With nothing left on it.
     state(&rig, 0, "drained").await;
 }
 
