@@ -132,7 +132,10 @@ impl Client {
         match kind {
             EventKind::Started => self.sessions.confirm_turn(slot),
             EventKind::Delta => self.sessions.delta_came(slot),
-            EventKind::Idle => self.sessions.end_turn(slot),
+            EventKind::Idle => {
+                self.sessions.end_turn(slot);
+                self.leave_drained_home(slot, &live);
+            }
             EventKind::Shutdown => {
                 // The session ended at its home; whoever resumes it is placed anew.
                 self.end_session(slot);

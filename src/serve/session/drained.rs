@@ -1,9 +1,24 @@
 //! Links to a backend that is drained are closed once nothing goes over them any more.
 
-use super::{client::Client, link::Link};
-use crate::{mux::LinkId, pool::Verdict, telemetry::LinkEnd};
+use std::sync::Arc;
+
+use super::{client::Client, link::Link, sessions::Slot};
+use crate::{
+    mux::LinkId,
+    pool::Verdict,
+    session::{Live, relocation::Cause},
+    telemetry::LinkEnd,
+};
 
 impl Client {
+    /// A turn has ended at a backend that is drained: its session goes before the next prompt comes, which may be at once.
+    pub(super) fn leave_drained_home(&mut self, slot: Slot, live: &Arc<Live>) {
+        let draining = self.sessions.get(slot).is_some_and(|entry| entry.home.is_draining());
+        if draining && !self.shared.router.is_local() && !self.draining {
+            live.begin_move(Cause::Drain, None, self.now);
+        }
+    }
+
     /// Closes links to drained backends that nothing needs. Requests without a session find another backend.
     pub(super) fn close_drained_links(&mut self) {
         let draining = |link: &Option<Link>| link.as_ref().is_some_and(|link| link.member.is_draining());
@@ -44,9 +59,6 @@ impl Client {
             || self.provider_calls.values().any(|of| *of == id)
             || self.requests.iter().any(|(_, open)| open.link == id)
             || !self.own.find(|own| own.link == id).is_empty()
-            || !self
-                .sessions
-                .slots(|entry| entry.link == id && entry.attachment.is_some() && entry.away.is_none())
-                .is_empty()
+            || !self.sessions.slots(|entry| entry.link == id && entry.attachment.is_some()).is_empty()
     }
 }
