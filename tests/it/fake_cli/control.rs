@@ -44,6 +44,23 @@ impl FakeCli {
         self.inner.state().steps = steps;
     }
 
+    /// Whether events reach no socket from now on; they go on being kept.
+    pub fn mute(&self, muted: bool) {
+        self.inner.state().muted = muted;
+    }
+
+    /// Events of running turns reach the disk at once from now on, not only with the turn's end.
+    pub fn write_through(&self) {
+        self.inner.state().write_through = true;
+    }
+
+    /// Waits until no turn of `session` runs here, whatever its clients were told.
+    pub async fn wait_for_rest(&self, session: &str) {
+        let rests =
+            |cli: &Self| cli.inner.state().live.get(session).is_none_or(|live| live.turn.is_none()).then_some(());
+        self.until(&format!("the end of the turn of {session}"), rests).await;
+    }
+
     /// Every frame that arrived so far.
     pub fn frames(&self) -> Vec<Frame> {
         self.inner.state().frames.clone()
