@@ -61,7 +61,7 @@ $(E2E)/.venv/installed: $(E2E)/python/requirements.txt | e2e-tools
 	touch $@
 
 torture: e2e-programs
-	PILOTFISH_MUTATIONS=30000000 PILOTFISH_MUTANTS=50000 PROPTEST_CASES=20000 cargo test --locked --release
+	PILOTFISH_MUTATIONS=30000000 PILOTFISH_MUTANTS=50000 PROPTEST_CASES=20000 PILOTFISH_UPGRADE_SECONDS=30 cargo test --locked --release
 	SUITE=long $(E2E_RUN)
 
 bench:

@@ -32,15 +32,31 @@ const REQUEST: usize = 16 << 10;
 
 /// Accepts at most [`MOST`] at a time.
 pub struct Door {
-    listener: TcpListener,
+    /// Dropped when it retires: the port is another process's then.
+    listener: Option<TcpListener>,
+    address: SocketAddr,
+    retire: CancellationToken,
     seats: Arc<Semaphore>,
     cut: CancellationToken,
 }
 
 impl Door {
-    /// Over a bound socket; `cut` ends every connection at once.
-    pub fn new(listener: TcpListener, cut: CancellationToken) -> Self {
-        Self { listener, seats: Arc::new(Semaphore::new(MOST)), cut }
+    /// Over a bound socket; `cut` ends every connection at once, `retire` only keeps further ones away.
+    pub fn new(listener: TcpListener, retire: CancellationToken, cut: CancellationToken) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Self { listener: Some(listener), address, retire, seats: Arc::new(Semaphore::new(MOST)), cut })
+    }
+
+    /// The next connection; `None` once it has retired.
+    async fn next(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+        let listener = self.listener.as_ref()?;
+        tokio::select! {
+            biased;
+            () = self.retire.cancelled() => {}
+            accepted = listener.accept() => return Some(accepted),
+        }
+        self.listener = None;
+        None
     }
 }
 
@@ -54,9 +70,10 @@ impl axum::serve::Listener for Door {
                 // Nobody closes the semaphore; waiting is the harmless thing to do if somebody did.
                 std::future::pending().await
             };
-            match self.listener.accept().await {
-                Ok((stream, peer)) => return (Visitor::new(stream, seat, &self.cut), peer),
-                Err(failure) => {
+            match self.next().await {
+                None => std::future::pending().await,
+                Some(Ok((stream, peer))) => return (Visitor::new(stream, seat, &self.cut), peer),
+                Some(Err(failure)) => {
                     warn!(reason = %failure, "admin listener cannot accept");
                     sleep(Duration::from_millis(100)).await;
                 }
@@ -65,7 +82,7 @@ impl axum::serve::Listener for Door {
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        Ok(self.address)
     }
 }
 

@@ -4,13 +4,17 @@
 //! - [`serve`]: runs it on a bound socket.
 //! - [`AdminSource`]: what it asks the proxy; [`Status`], [`Readiness`]: what it is told.
 //! - `door`: the sockets, with their limits; `host`: whom a loopback listener answers; `routes`: the answers; `shares`: who else
-//!   may attach to a session.
+//!   may attach to a session; `operations`: orders about backends; `reason`: what both of them ask for; `upgrade`: another
+//!   process takes our place.
 
 mod door;
 mod host;
+mod operations;
+mod reason;
 mod routes;
 mod shares;
 mod status;
+mod upgrade;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -18,8 +22,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::MetricsError;
+pub use operations::{BackendName, Begun, Order, OrderRefusal};
 pub use shares::{ShareAsk, ShareRefusal, ShareStatus};
-pub use status::{BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts, Status};
+pub use status::{
+    BackendDrainStatus, BackendStatus, DrainStatus, ListenerStatus, NotReady, OperationStatus, PoolStatus, Readiness,
+    SessionCounts, Status,
+};
+pub use upgrade::{UpgradeRefusal, UpgradeStatus};
 
 use self::{door::Door, host::Hosts};
 
@@ -45,14 +54,34 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// Takes such a share back.
     fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal>;
+
+    /// Begins what an operator wants done with backends, for the reason given.
+    fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal>;
+
+    /// Whether another process takes our place.
+    fn upgrade(&self) -> UpgradeStatus;
+
+    /// Begins that, for the reason given.
+    fn begin_upgrade(&self, reason: &str) -> Result<(), UpgradeRefusal>;
 }
 
 /// Answers on `listener` until `cancel`; returns when every connection is closed, at most a second later. Cancel it
 /// last of all: a drain should be visible to its end.
 pub async fn serve(listener: TcpListener, source: Arc<dyn AdminSource>, cancel: CancellationToken) -> io::Result<()> {
+    serve_until_retired(listener, source, CancellationToken::new(), cancel).await
+}
+
+/// The same; after `retire` no more connections are accepted, because another process does, and those that are there are
+/// still answered until `cancel`.
+pub async fn serve_until_retired(
+    listener: TcpListener,
+    source: Arc<dyn AdminSource>,
+    retire: CancellationToken,
+    cancel: CancellationToken,
+) -> io::Result<()> {
     let hosts = Hosts::of(listener.local_addr()?);
     let cut = CancellationToken::new();
-    let door = Door::new(listener, cut.clone());
+    let door = Door::new(listener, retire, cut.clone())?;
     let serving =
         axum::serve(door, routes::router(source, hosts)).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let mut serving = std::pin::pin!(serving.into_future());

@@ -1,7 +1,4 @@
 //! Shares of sessions: who else may attach, told, granted and taken back.
-//!
-//! A page in an operator's browser can send simple requests to a loopback address. What changes something therefore needs a
-//! header of its own, which a foreign page may not send without asking first, and nobody here says yes to that.
 
 use std::sync::Arc;
 
@@ -16,14 +13,9 @@ use serde_json::json;
 
 use super::{
     AdminSource,
+    reason::reason,
     routes::{ask, refusal},
 };
-
-/// Says why, in the operator's words; it stands in the record.
-const REASON: &str = "x-pilotfish-reason";
-
-/// A reason is a sentence.
-const LONGEST_REASON: usize = 200;
 
 /// One shared session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -95,10 +87,7 @@ async fn change(
     Query(asked): Query<ShareAsk>,
     change: impl FnOnce(&dyn AdminSource, &ShareAsk, &str) -> Result<(), ShareRefusal> + Send + 'static,
 ) -> Result<Response, Response> {
-    let reason = headers.get(REASON).and_then(|text| text.to_str().ok()).filter(|text| !text.trim().is_empty());
-    let Some(reason) = reason.filter(|text| text.len() <= LONGEST_REASON).map(str::to_owned) else {
-        return Err(refusal(StatusCode::FORBIDDEN, "say why in a header X-Pilotfish-Reason of at most 200 characters"));
-    };
+    let reason = reason(&headers)?;
     match ask(source, move |source| change(source, &asked, &reason)).await? {
         Ok(()) => Ok(Json(json!({ "done": true })).into_response()),
         Err(why @ ShareRefusal::Nobody) => Err(refusal(StatusCode::BAD_REQUEST, &why.to_string())),

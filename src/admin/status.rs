@@ -61,8 +61,38 @@ pub struct PoolStatus {
     pub panic: bool,
     /// Sessions that this proxy knows, by state.
     pub sessions: SessionCounts,
+    /// What takes backends out and back: the operation that runs, or the last one that ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationStatus>,
+    /// Those before it, the last one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub operations_before: Vec<OperationStatus>,
     /// All backends.
     pub backends: Vec<BackendStatus>,
+}
+
+/// A restart, a rolling restart, or the recycling of a backend.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OperationStatus {
+    /// Counts the operations of the pool.
+    pub number: u64,
+    /// `restart`, `rolling_restart` or `recycle`.
+    pub kind: String,
+    /// The backend that it is at, or was at last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    /// `looking`, `draining`, `restarting`, `returning`; over are `done`, `failed`, `stopped`.
+    pub step: String,
+    /// Seconds that it has been at this step.
+    pub since_seconds: u64,
+    /// Backends that were taken out and are back.
+    pub backends_done: u32,
+    /// What the operator should know of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Why it ended before its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// Sessions by state.
@@ -88,8 +118,11 @@ pub struct BackendStatus {
     /// Where it is dialled; absent while it is not resolved or not started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// `unknown`, `up`, `down` or `draining`.
+    /// `unknown`, `up`, `down`, `draining` or `drained`.
     pub state: String,
+    /// Its drain, if it is drained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain: Option<BackendDrainStatus>,
     /// Why it is in this state, e.g. the last failure of a health check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -112,6 +145,26 @@ pub struct BackendStatus {
     /// Restarts, if it is supervised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u64>,
+}
+
+/// How far the drain of a backend is.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct BackendDrainStatus {
+    /// Nothing is left on it.
+    pub drained: bool,
+    /// `config`, `operator`, `restart` or `recycle`.
+    pub cause: String,
+    /// Why, in the words of whoever began it.
+    pub reason: String,
+    /// Seconds since it began.
+    pub since_seconds: u64,
+    /// Seconds until its deadline, 0 after it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_seconds: Option<u64>,
+    /// Sessions that still live there.
+    pub sessions: u64,
+    /// Turns that still run there.
+    pub turns: u64,
 }
 
 /// Whether new clients should be sent here: ready when there is nothing against it.

@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
+use super::operations::OperationsSettings;
 use crate::{
     backend::probe::ProbeSettings,
     config,
     health::Thresholds,
     pool::{HashKey, Policy, PoolSettings, Storage},
+    route::MoverSettings,
     serve::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
         session::SessionSettings,
@@ -50,7 +52,22 @@ pub(super) fn pool(pool: &config::Pool) -> PoolSettings {
         },
         panic_threshold: pool.health.panic_threshold.min(100) as u8,
         slow_start: pool.health.slow_start,
+        move_rate: pool.move_rate,
     }
+}
+
+/// In a pool that connections are placed in, a link is all that there is to wait for.
+pub(super) fn operations(name: &str, config: &config::Config) -> OperationsSettings {
+    let pool = &config.pools[name];
+    let carries = config.listeners.iter().any(|set| set.pool == name && set.mode == config::Mode::Connection);
+    OperationsSettings {
+        drain_timeout: pool.drain_timeout,
+        sessions_stay: pool.storage() == config::Storage::Local && !carries,
+    }
+}
+
+pub(super) fn mover(pool: &config::Pool) -> MoverSettings {
+    MoverSettings { drain_timeout: pool.drain_timeout, rebalance: pool.rebalance, rebalance_rate: pool.rebalance_rate }
 }
 
 pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {
@@ -91,6 +108,13 @@ pub(super) fn session(
         allow_shutdown: wall.map_or(set.allow_runtime_shutdown, allows_shutdown),
         passive_health: pool.health.passive,
         tenant_metrics,
+        rehome: pool.rehome,
+        rehome_wait: pool.rehome_wait,
+        move_timeout: pool.move_timeout,
+        linger: (pool.on_client_loss == config::OnClientLoss::FinishTurn).then_some(pool.linger),
+        orphan_wait: pool.orphan_wait,
+        stall_after: Some(pool.stall_after).filter(|after| !after.is_zero()),
+        client_timeout: set.client_timeout,
         cut_when_down: pool.health.on_down == config::OnDown::Cut,
     }
 }

@@ -1,59 +1,73 @@
 //! Sockets: all bound before anything starts, opened when everything behind them stands.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Instant,
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use pingora_core::services::Service as _;
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{App, AppError, Bound, build, seen::Seen};
+use super::{
+    App, AppError, Bound, build,
+    seen::Seen,
+    upgrade::{self, Named},
+};
 use crate::{
     admin,
     config::{Config, Mode},
     pool::Load,
     route::Router,
     serve::{
-        accept::{self, Listener},
+        accept::{self, Gate, Listener},
         connection::{Choose, ConnectionMode},
         session::{SessionMode, Shared},
     },
 };
 
+/// What the admin listener is called beside the config's own.
+const ADMIN: &str = "admin";
+
 /// Bound sockets in the order of the config, the admin listener's last.
 pub(super) struct Doors {
-    listeners: Vec<(String, Mode, TcpListener)>,
-    admin: TcpListener,
+    listeners: Vec<(Mode, Named)>,
+    admin: Named,
 }
 
 /// The running accept loops.
 pub(super) struct Open {
     loops: JoinSet<()>,
     stop: watch::Sender<bool>,
+    /// Shut, the loops rest; stopped then, they leave who waits to another process that has the sockets.
+    pub gate: Gate,
+    /// Leaves the admin address to another process.
+    pub retire_admin: CancellationToken,
+    /// All of them once more, the admin listener's too, for a process that takes over.
+    pub sockets: Vec<Named>,
 }
 
 impl Doors {
-    pub(super) fn bind(config: &Config) -> Result<Self, AppError> {
-        let bind = |name: &str, address: SocketAddr| {
-            accept::bind(address).map_err(|source| AppError::Bind { name: name.into(), address, source })
+    /// Binds them all, except for those that another process handed over.
+    pub(super) fn bind(config: &Config, handed_over: &mut Vec<Named>) -> Result<Self, AppError> {
+        let mut bind = |name: &str, bind: SocketAddr| {
+            let socket = upgrade::take(handed_over, name, bind).map_or_else(|| accept::bind(bind), Ok);
+            let socket = socket.map_err(|source| AppError::Bind { name: name.into(), address: bind, source });
+            socket.map(|socket| Named { name: name.into(), bind, socket })
         };
+        // The admin listener first: for port 0 its name decides, and no other listener may take what is its own.
+        let admin = bind(ADMIN, config.admin.bind)?;
         let mut listeners = Vec::new();
         for listener in &config.listeners {
-            listeners.push((listener.name.clone(), listener.mode, bind(&listener.name, listener.bind)?));
+            listeners.push((listener.mode, bind(&listener.name, listener.bind)?));
         }
-        Ok(Self { listeners, admin: bind("admin", config.admin.bind)? })
+        Ok(Self { listeners, admin })
     }
 
     /// The addresses, with real ports.
     pub(super) fn bound(&self) -> Result<Vec<Bound>, AppError> {
         let mut all = Vec::new();
-        for (name, mode, socket) in &self.listeners {
-            all.push(Bound { name: name.clone(), mode: mode.as_str(), address: socket.local_addr()? });
+        for (mode, named) in &self.listeners {
+            all.push(Bound { name: named.name.clone(), mode: mode.as_str(), address: named.socket.local_addr()? });
         }
-        all.push(Bound { name: "admin".into(), mode: "admin", address: self.admin.local_addr()? });
+        all.push(Bound { name: ADMIN.into(), mode: ADMIN, address: self.admin.socket.local_addr()? });
         Ok(all)
     }
 
@@ -61,33 +75,45 @@ impl Doors {
     pub(super) fn open(self, app: &Arc<App>, seen: Arc<Seen>, admin_end: &CancellationToken) -> Result<Open, AppError> {
         let (stop, stopped) = watch::channel(false);
         let mut loops = JoinSet::new();
-        let admin = tokio::net::TcpListener::from_std(self.admin)?;
-        let end = admin_end.clone();
+        let gate = Gate::default();
+        let mut sockets = vec![again(&self.admin)?];
+        let admin = tokio::net::TcpListener::from_std(self.admin.socket)?;
+        let retire_admin = CancellationToken::new();
+        let (end, retired) = (admin_end.clone(), retire_admin.clone());
         tokio::spawn(async move {
-            if let Err(error) = admin::serve(admin, seen, end).await {
+            if let Err(error) = admin::serve_until_retired(admin, seen, retired, end).await {
                 tracing::error!(reason = %error, "admin listener ended");
             }
         });
-        for ((name, _, socket), set) in self.listeners.into_iter().zip(&app.config.listeners) {
+        for ((_, named), set) in self.listeners.into_iter().zip(&app.config.listeners) {
+            sockets.push(again(&named)?);
+            let Named { name, socket, .. } = named;
             let metrics = app.metrics.listener(&name);
             let handler = match set.mode {
                 Mode::Session => session_mode(app, set).handler(),
                 Mode::Connection => connection_mode(app, set).handler(),
             };
-            let mut listener = Listener::new(&name, socket, set.max_clients, metrics, handler);
+            let listener = Listener::new(&name, socket, set.max_clients, metrics, handler);
+            let mut listener = listener.behind(gate.clone());
             let stopped = stopped.clone();
             loops.spawn(async move { listener.start_service(None, stopped, 1).await });
         }
-        Ok(Open { loops, stop })
+        Ok(Open { loops, stop, gate, retire_admin, sockets })
     }
 }
 
 impl Open {
     /// Closes the listeners' sockets.
     pub(super) async fn close(mut self) {
+        self.sockets.clear();
         self.stop.send_replace(true);
         while self.loops.join_next().await.is_some() {}
     }
+}
+
+/// A second descriptor of the same socket.
+fn again(named: &Named) -> Result<Named, AppError> {
+    Ok(Named { name: named.name.clone(), bind: named.bind, socket: named.socket.try_clone()? })
 }
 
 fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {

@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{AppError, build, observer::Observer};
+use super::{AppError, build, observer::Observer, operations::Operations};
 use crate::{
     backend::{probe, probe::ProbeObserver, resolve},
     config::{self, Config},
-    pool::{Admission, Member, Pool, Verdict},
+    pool::{Drain, DrainCause, Member, Pool, Verdict},
+    route::{Mover, Router},
     session::Registry,
     supervise::Supervisor,
     telemetry::Metrics,
@@ -22,11 +23,12 @@ pub(super) struct Squadron {
     pub pool: Arc<Pool>,
     pub registry: Arc<Registry>,
     pub supervisor: Option<Supervisor>,
+    pub operations: Operations,
 }
 
 /// All pools by name.
 pub(super) struct Fleet {
-    pub pools: BTreeMap<String, Squadron>,
+    pub pools: BTreeMap<String, Arc<Squadron>>,
 }
 
 impl Fleet {
@@ -39,7 +41,7 @@ impl Fleet {
     ) -> Result<Self, AppError> {
         let mut pools = BTreeMap::new();
         for (name, set) in &config.pools {
-            let squadron = start_pool(name, set, metrics, tracker, cancel)?;
+            let squadron = start_pool(name, config, metrics, tracker, cancel)?;
             let registry = squadron.registry.clone();
             let sweep = async move {
                 let mut ticks = tokio::time::interval(SWEEP);
@@ -49,7 +51,10 @@ impl Fleet {
                 }
             };
             tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
-            pools.insert(name.clone(), squadron);
+            let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
+            let mover = Mover::new(router, build::mover(set));
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
+            pools.insert(name.clone(), Arc::new(squadron));
         }
         Ok(Self { pools })
     }
@@ -76,6 +81,11 @@ impl Fleet {
         }
     }
 
+    /// Whatever an operator began to do to backends ends where it is.
+    pub(super) fn halt_operations(&self) {
+        self.pools.values().for_each(|squadron| squadron.operations.halt());
+    }
+
     /// Stops the CLIs that we started.
     pub(super) async fn stop(&self) {
         for squadron in self.pools.values() {
@@ -88,12 +98,12 @@ impl Fleet {
 
 fn start_pool(
     name: &str,
-    set: &config::Pool,
+    config: &Config,
     metrics: &Arc<Metrics>,
     tracker: &TaskTracker,
     cancel: &CancellationToken,
 ) -> Result<Squadron, AppError> {
-    let pool_name: Arc<str> = name.into();
+    let (set, pool_name) = (&config.pools[name], Arc::<str>::from(name));
     let members = match &set.supervise {
         Some(supervise) => {
             let names = build::instance_names(name, supervise);
@@ -115,14 +125,15 @@ fn start_pool(
         None => None,
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
-    Ok(Squadron { pool, registry: Arc::new(Registry::new(build::PIN_LINGER)), supervisor })
+    let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
+    Ok(Squadron { pool, registry: Arc::new(Registry::new(build::PIN_LINGER)), supervisor, operations })
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {
     let address = backend.address.ip().map(|ip| (ip, backend.address.port).into());
     let member = Member::new(pool.clone(), backend.name.as_str().into(), backend.weight, address);
-    if backend.drain {
-        member.set_admission(Admission::Drain);
+    if backend.drains() {
+        member.begin_drain(Drain::begin(DrainCause::Config, "the config says so", None));
     }
     Arc::new(member)
 }

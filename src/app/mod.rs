@@ -6,20 +6,24 @@
 //! - `doors`: sockets bound first, then the listeners behind them.
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
-//! - `stop`: signals, and the order in which things end.
+//! - `operations`: what an operator does to backends.
+//! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
 mod doors;
 mod fleet;
 mod observer;
+mod operations;
 mod seen;
 mod shared;
 mod stop;
 mod tenants;
+mod upgrade;
 
 use std::{
-    io,
+    io::{self, Write as _},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -34,6 +38,7 @@ use self::{
     seen::Seen,
     stop::Stop,
     tenants::{Tenants, TenantsError},
+    upgrade::{Arrival, Upgrade},
 };
 use crate::{
     config::Config,
@@ -41,6 +46,7 @@ use crate::{
     telemetry::{Metrics, MetricsError, logs, logs::LogError},
     wire::Methods,
 };
+pub use upgrade::{Program, UpgradeError};
 
 /// Why the proxy does not start. Always the operator's to mend.
 #[derive(Debug, Error)]
@@ -75,6 +81,9 @@ pub enum AppError {
         /// What is wrong.
         source: SuperviseError,
     },
+    /// Another process's place cannot be taken.
+    #[error("cannot take over: {0}")]
+    TakeOver(#[source] UpgradeError),
 }
 
 /// Turns of tasks between two looks at the sockets.
@@ -97,9 +106,29 @@ pub struct Bound {
 /// Called with the open listeners once every backend is up.
 pub type Ready = Box<dyn FnOnce(&[Bound]) + Send>;
 
+/// How it was started.
+#[derive(Default)]
+pub struct Start {
+    /// Called when every backend is up.
+    pub ready: Option<Ready>,
+    /// What an upgrade starts; without it there is none.
+    pub program: Option<Program>,
+    /// Where the process talks whose place is taken.
+    pub take_over: Option<PathBuf>,
+}
+
+/// Tells the process whose place we were to take, at `path`, why we cannot.
+pub fn refuse_take_over(path: &Path, why: &str) {
+    let told = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let told = told.and_then(|runtime| runtime.block_on(upgrade::refuse(path, why.to_owned())));
+    if let Err(reason) = told {
+        eprintln!("pilotfish: the running process could not be told: {reason}");
+    }
+}
+
 /// Runs the proxy until a signal ends it. Exit code 0 after a stop in order, 1 if it cannot start.
-pub fn run(config: Config, ready: Option<Ready>) -> ExitCode {
-    match start(config, ready) {
+pub fn run(config: Config, start: Start) -> ExitCode {
+    match self::start(config, start) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("pilotfish: {error}");
@@ -108,11 +137,9 @@ pub fn run(config: Config, ready: Option<Ready>) -> ExitCode {
     }
 }
 
-fn start(config: Config, ready: Option<Ready>) -> Result<(), AppError> {
+fn start(config: Config, start: Start) -> Result<(), AppError> {
     logs::init(build::log_format(config.log.format), &config.log.level)?;
     logs::keep_panics_quiet();
-    // Everything that can clash is tried before anything starts.
-    let doors = Doors::bind(&config)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.runtime.worker_threads {
         runtime.worker_threads(threads);
@@ -120,8 +147,26 @@ fn start(config: Config, ready: Option<Ready>) -> Result<(), AppError> {
     // Sockets are looked at after so many turns of tasks (tokio's own 61): under a flood the neighbours wait for that.
     runtime.event_interval(EVENT_INTERVAL);
     let runtime = runtime.enable_all().thread_name("pilotfish").build()?;
-    let result = runtime.block_on(serve(config, doors, ready));
+    let result = runtime.block_on(arrive(config, start));
     runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// Meets the process whose place we take, if there is one. It hears why we cannot.
+async fn arrive(config: Config, mut start: Start) -> Result<(), AppError> {
+    let mut arrival = match start.take_over.take() {
+        Some(path) => Some(Arrival::meet(&path).await.map_err(AppError::TakeOver)?),
+        None => None,
+    };
+    // Everything that can clash is tried before anything starts.
+    let doors = Doors::bind(&config, arrival.as_mut().map_or(&mut Vec::new(), |arrival| &mut arrival.sockets));
+    let result = match doors {
+        Ok(doors) => serve(config, doors, start, &mut arrival).await,
+        Err(error) => Err(error),
+    };
+    if let (Err(error), Some(arrival)) = (&result, &mut arrival) {
+        arrival.refuse(error.to_string()).await;
+    }
     result
 }
 
@@ -134,29 +179,33 @@ struct App {
     bound: Vec<Bound>,
     started: Instant,
     stop: Stop,
+    upgrade: Upgrade,
 }
 
-async fn serve(config: Config, doors: Doors, ready: Option<Ready>) -> Result<(), AppError> {
+async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<Arrival>) -> Result<(), AppError> {
     let signals = stop::Signals::new()?;
     let metrics = Arc::new(Metrics::new(&Methods::get().names())?);
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());
     let tenants = Tenants::start(&config, &background.0, &background.1)?;
     let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
-    // Whoever connects at the first moment is not told that nobody is there before anybody was asked.
-    let _ = tokio::time::timeout(FIRST_VERDICTS, fleet.judged()).await;
-    let stop = Stop::default();
-    let bound = doors.bound()?;
-    let app = Arc::new(App { config, metrics, fleet, tenants, bound, started: Instant::now(), stop });
-    for bound in &app.bound {
-        // The one line that scripts wait for: port 0 becomes known here.
-        println!("listening name={} mode={} addr={}", bound.name, bound.mode, bound.address);
-        tracing::info!(listener = bound.name, mode = bound.mode, addr = %bound.address, "listening");
+    let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
+    let (started, stop) = (Instant::now(), Stop::default());
+    let app = Arc::new(App { config, metrics, fleet, tenants, bound, started, stop, upgrade });
+    match arrival {
+        Some(arrival) => arrival.wait_for_go(&app).await.map_err(AppError::TakeOver)?,
+        // Whoever connects at the first moment is not told that nobody is there before anybody was asked.
+        None => drop(tokio::time::timeout(FIRST_VERDICTS, app.fleet.judged()).await),
     }
+    announce(&app.bound);
     let admin_end = CancellationToken::new();
     let seen = Arc::new(Seen::new(app.clone()));
     let open = doors.open(&app, seen, &admin_end)?;
-    if let Some(ready) = ready {
+    match arrival.take() {
+        Some(arrival) => arrival.accepts(app.clone()).await.map_err(AppError::TakeOver)?,
+        None => upgrade::manager::ready(),
+    }
+    if let Some(ready) = start.ready {
         let app = app.clone();
         let all_up = async move {
             app.fleet.all_up().await;
@@ -164,7 +213,7 @@ async fn serve(config: Config, doors: Doors, ready: Option<Ready>) -> Result<(),
         };
         background.0.spawn(background.1.clone().run_until_cancelled_owned(all_up));
     }
-    app.stop.after_signal(&app, signals, open).await;
+    app.stop.until_the_end(&app, signals, open, &admin_end).await;
     app.fleet.stop().await;
     background.1.cancel();
     background.0.close();
@@ -172,4 +221,13 @@ async fn serve(config: Config, doors: Doors, ready: Option<Ready>) -> Result<(),
     admin_end.cancel();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Scripts wait for these lines: port 0 becomes known here.
+fn announce(bound: &[Bound]) {
+    for Bound { name, mode, address } in bound {
+        // Nobody reads on: that is no reason not to serve.
+        let _ = writeln!(io::stdout(), "listening name={name} mode={mode} addr={address}");
+        tracing::info!(listener = name, mode, addr = %address, "listening");
+    }
 }

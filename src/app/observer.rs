@@ -37,6 +37,9 @@ impl ProbeObserver for Observer {
         let (pool, backend) = (&*member.pool, &*member.name);
         if to == Verdict::Up {
             tracing::info!(pool, backend, from = from.as_str(), reason, "backend is up");
+        } else if member.is_draining() {
+            // Whoever drains it may well be about to stop it.
+            tracing::info!(pool, backend, from = from.as_str(), reason, "backend is down");
         } else {
             tracing::warn!(pool, backend, from = from.as_str(), reason, "backend is down");
         }
@@ -47,6 +50,7 @@ impl ProbeObserver for Observer {
 pub(super) fn state_of(member: &Member) -> BackendState {
     match member.verdict() {
         Verdict::Down => BackendState::Down,
+        _ if member.is_drained() => BackendState::Drained,
         _ if member.is_draining() => BackendState::Draining,
         Verdict::Up => BackendState::Up,
         Verdict::Unknown => BackendState::Unknown,

@@ -5,11 +5,12 @@ use std::{
     time::Instant,
 };
 
-use super::{App, fleet::Squadron, observer::state_of};
+use super::{App, fleet::Squadron, observer::state_of, operations::Progress};
 use crate::{
     admin::{
-        AdminSource, BackendStatus, DrainStatus, ListenerStatus, NotReady, PoolStatus, Readiness, SessionCounts,
-        ShareAsk, ShareRefusal, ShareStatus, Status,
+        AdminSource, BackendDrainStatus, BackendStatus, Begun, DrainStatus, ListenerStatus, NotReady, OperationStatus,
+        Order, OrderRefusal, PoolStatus, Readiness, SessionCounts, ShareAsk, ShareRefusal, ShareStatus, Status,
+        UpgradeRefusal, UpgradeStatus,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -34,9 +35,10 @@ impl Seen {
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
-                let Census { idle, busy } = census.get(&member.name).copied().unwrap_or_default();
+                let Census { idle, busy, moving } = census.get(&member.name).copied().unwrap_or_default();
                 metrics.sessions.get(SessionState::Idle).set(idle);
                 metrics.sessions.get(SessionState::Busy).set(busy);
+                metrics.sessions.get(SessionState::Moving).set(moving);
                 metrics.turns_running.set(member.turns.load(Ordering::Relaxed));
                 metrics.links.set(member.links.load(Ordering::Relaxed));
                 metrics.set_state(state_of(member), member.verdict() == Verdict::Up);
@@ -79,7 +81,8 @@ impl AdminSource for Seen {
 
     fn readiness(&self) -> Readiness {
         let mut reasons = Vec::new();
-        if self.app.stop.draining.lock().is_some() {
+        // After a hand-over the address is as ready as the process that has it; only connections from before ask us.
+        if self.app.stop.draining.lock().is_some() && !self.app.upgrade.is_handed_over() {
             reasons.push(NotReady::Draining);
         }
         for set in &self.app.config.listeners {
@@ -112,6 +115,20 @@ impl AdminSource for Seen {
     fn unshare(&self, asked: &ShareAsk, reason: &str) -> Result<(), ShareRefusal> {
         self.app.unshare(asked, reason)
     }
+
+    fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal> {
+        self.app.fleet.operate(order, reason)
+    }
+
+    fn upgrade(&self) -> UpgradeStatus {
+        self.app.upgrade.status()
+    }
+
+    fn begin_upgrade(&self, reason: &str) -> Result<(), UpgradeRefusal> {
+        self.app.upgrade.ask()?;
+        tracing::info!(target: crate::telemetry::audit::TARGET, outcome = "begun", reason, "upgrade");
+        Ok(())
+    }
 }
 
 fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
@@ -120,7 +137,9 @@ fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
     for census in squadron.registry.census().values() {
         sessions.idle += count(census.idle);
         sessions.busy += count(census.busy);
+        sessions.moving += count(census.moving);
     }
+    let mut operations = squadron.operations.journal().into_iter().map(operation_status);
     PoolStatus {
         name: name.to_owned(),
         policy: match settings.policy {
@@ -132,6 +151,8 @@ fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
         storage: if settings.storage == Storage::Shared { "shared" } else { "local" }.to_owned(),
         panic: squadron.pool.is_panicking(),
         sessions,
+        operation: operations.next(),
+        operations_before: operations.collect(),
         backends: squadron.pool.members().iter().map(|member| backend_status(member, squadron)).collect(),
     }
 }
@@ -142,6 +163,7 @@ fn backend_status(member: &Member, squadron: &Squadron) -> BackendStatus {
         name: member.name.to_string(),
         address: member.address().map(|address| address.to_string()),
         state: state_of(member).label().to_owned(),
+        drain: member.is_draining().then(|| drain_status(member)),
         reason: check.as_ref().map(|check| check.reason.to_owned()),
         since_seconds: member.verdict_since().map_or(0, |since| since.elapsed().as_secs()),
         probe_ms: check.as_ref().map(|check| check.took.as_secs_f64() * 1e3),
@@ -151,6 +173,36 @@ fn backend_status(member: &Member, squadron: &Squadron) -> BackendStatus {
         links: count(member.links.load(Ordering::Relaxed)),
         turns_running: count(member.turns.load(Ordering::Relaxed)),
         restarts: squadron.supervisor.as_ref().map(|_| member.restarts.load(Ordering::Relaxed)),
+    }
+}
+
+fn drain_status(member: &Member) -> BackendDrainStatus {
+    let status = BackendDrainStatus {
+        drained: member.is_drained(),
+        sessions: count(member.sessions.load(Ordering::Relaxed)),
+        turns: count(member.turns.load(Ordering::Relaxed)),
+        ..BackendDrainStatus::default()
+    };
+    let Some(drain) = member.drain() else { return status };
+    BackendDrainStatus {
+        cause: drain.cause.as_str().to_owned(),
+        reason: drain.reason.to_string(),
+        since_seconds: drain.since.elapsed().as_secs(),
+        deadline_seconds: drain.deadline.map(|at| at.saturating_duration_since(Instant::now()).as_secs()),
+        ..status
+    }
+}
+
+fn operation_status(progress: Progress) -> OperationStatus {
+    OperationStatus {
+        number: progress.number,
+        kind: progress.kind.label().to_owned(),
+        backend: progress.backend.map(|name| name.to_string()),
+        step: progress.step.as_str().to_owned(),
+        since_seconds: progress.since.elapsed().as_secs(),
+        backends_done: progress.done,
+        note: progress.late.then(|| "drain deadline passed".to_owned()),
+        error: progress.error,
     }
 }
 

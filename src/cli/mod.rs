@@ -1,11 +1,17 @@
 //! The command line: one subcommand a file, each with its arguments and a `run`.
 
+mod admin;
 mod check;
 pub mod demo_model;
+mod drain;
 mod guard;
 pub mod quickstart;
+mod restart;
+mod rolling_restart;
 mod run;
 mod sample;
+mod undrain;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -24,6 +30,11 @@ enum Command {
     Check(check::CheckArgs),
     Sample(sample::SampleArgs),
     Run(run::RunArgs),
+    Drain(drain::DrainArgs),
+    Undrain(undrain::UndrainArgs),
+    Restart(restart::RestartArgs),
+    RollingRestart(rolling_restart::RollingRestartArgs),
+    Upgrade(upgrade::UpgradeArgs),
     Quickstart(quickstart::QuickstartArgs),
     #[command(hide = true)]
     DemoModel(demo_model::Args),
@@ -36,6 +47,11 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Run(args) => run::run(args),
+        Command::Drain(args) => drain::run(&args),
+        Command::Undrain(args) => undrain::run(&args),
+        Command::Restart(args) => restart::run(&args),
+        Command::RollingRestart(args) => rolling_restart::run(&args),
+        Command::Upgrade(args) => upgrade::run(args),
         Command::Quickstart(args) => quickstart::run(&args, serve_quickstart),
         Command::DemoModel(args) => demo_model::run(&args),
         Command::Guard(args) => guard::run(args),
@@ -57,7 +73,7 @@ fn serve_quickstart(text: String, ready: quickstart::Ready) -> ExitCode {
             ready(quickstart::Addresses { sdk, admin });
         }
     };
-    crate::app::run(config, Some(Box::new(announce)))
+    crate::app::run(config, crate::app::Start { ready: Some(Box::new(announce)), ..Default::default() })
 }
 
 #[cfg(test)]

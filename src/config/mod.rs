@@ -28,8 +28,9 @@ pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
     Admin, Algorithm, Backend, ConnectionSettings, FreeIds, Guards, HashKey, Health, Jwt, Limits, Listener, Log,
-    LogFormat, MethodRules, Mode, OnDown, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, RestartBackoff, Runtime,
-    SessionIds, SessionSettings, Share, Shutdown, Storage, Supervise, Tenant, Timeouts, Users,
+    LogFormat, MethodRules, Mode, OnClientLoss, OnDown, Policy, Pool, Posture, ProtocolRange, ProxyProtocol,
+    RestartBackoff, Runtime, SessionIds, SessionSettings, Share, Shutdown, StartState, Storage, Supervise, Tenant,
+    Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};

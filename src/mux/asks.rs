@@ -41,6 +41,16 @@ impl Asks {
         self.open.remove(&number)
     }
 
+    /// Whether a backend waits for an answer over this link.
+    pub fn is_waiting(&self, link: LinkId) -> bool {
+        self.open.values().any(|ask| ask.link == link)
+    }
+
+    /// Nobody will answer any of them any more.
+    pub fn take_all(&mut self) -> Vec<Ask> {
+        self.open.drain().map(|(_, ask)| ask).collect()
+    }
+
     /// What the client knows a backend's request as, for the backend's `$/cancelRequest`.
     pub fn number_of(&self, link: LinkId, token: &[u8]) -> Option<i64> {
         self.open.iter().find(|(_, ask)| ask.link == link && *ask.token == *token).map(|(number, _)| *number)

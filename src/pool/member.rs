@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
-use super::Load;
+use super::{Drain, Load};
 use crate::{
     balance::{self, Candidate},
     health::Verdict,
@@ -79,6 +79,7 @@ pub struct Member {
     recovered: ArcSwapOption<Instant>,
     since: ArcSwapOption<Instant>,
     admission: AtomicU8,
+    drain: ArcSwapOption<Drain>,
 }
 
 impl Member {
@@ -103,6 +104,7 @@ impl Member {
             recovered: ArcSwapOption::empty(),
             since: ArcSwapOption::empty(),
             admission: AtomicU8::new(Admission::Ready as u8),
+            drain: ArcSwapOption::empty(),
         }
     }
 
@@ -167,14 +169,33 @@ impl Member {
         if self.admission.load(Ordering::Acquire) == 1 { Admission::Drain } else { Admission::Ready }
     }
 
-    /// Records what the operator says.
+    /// Records what the operator says. Of a drain that begins this way nothing more is known: see [`Member::begin_drain`].
     pub fn set_admission(&self, admission: Admission) {
         self.admission.store(admission as u8, Ordering::Release);
+        if admission == Admission::Ready {
+            self.drain.store(None);
+        }
+    }
+
+    /// Drains it as `drain` says. Whoever begins one also wakes the mover (`Pool::drains`).
+    pub fn begin_drain(&self, drain: Drain) {
+        self.drain.store(Some(Arc::new(drain)));
+        self.set_admission(Admission::Drain);
+    }
+
+    /// What is known of the drain; `None` also for one that nobody said more of.
+    pub fn drain(&self) -> Option<Arc<Drain>> {
+        self.drain.load_full()
     }
 
     /// Whether the operator keeps new placements away from it.
     pub fn is_draining(&self) -> bool {
         self.admission() == Admission::Drain
+    }
+
+    /// Whether it is drained to the end: no session lives here and no link is open.
+    pub fn is_drained(&self) -> bool {
+        self.is_draining() && self.sessions.load(Ordering::Acquire) <= 0 && self.links.load(Ordering::Acquire) <= 0
     }
 
     /// How the placement policies see it.
@@ -206,6 +227,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::pool::DrainCause;
 
     fn member() -> Member {
         Member::new("p".into(), "m".into(), 0, None)
@@ -233,6 +255,22 @@ mod tests {
         member.set_verdict(Verdict::Up);
         assert!(verdicts.has_changed().unwrap());
         assert_eq!(*verdicts.borrow_and_update(), Verdict::Up);
+    }
+
+    #[test]
+    fn it_is_drained_when_nothing_is_left_on_it() {
+        let member = Arc::new(member());
+        assert!(!member.is_drained());
+        let (session, link) = (member.hold_session(), member.hold_link());
+        member.begin_drain(Drain::begin(DrainCause::Operator, "new disk", None));
+        assert!(member.is_draining() && !member.is_drained());
+        assert_eq!(member.drain().map(|drain| drain.reason.to_string()).as_deref(), Some("new disk"));
+        drop(session);
+        assert!(!member.is_drained());
+        drop(link);
+        assert!(member.is_drained());
+        member.set_admission(Admission::Ready);
+        assert!(!member.is_drained() && member.drain().is_none());
     }
 
     #[test]

@@ -10,8 +10,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
-use super::{Load, Member, Policy, PoolSettings, Verdict};
+use super::{Load, Member, Pacer, Policy, PoolSettings, Verdict};
 use crate::{
     balance::{self, Candidate, RoundRobin},
     health,
@@ -25,6 +26,8 @@ pub struct Pool {
     members: ArcSwap<Vec<Arc<Member>>>,
     robin: Mutex<RoundRobin>,
     rotation: AtomicU64,
+    pacer: Pacer,
+    drains: Notify,
 }
 
 /// How many members are in which state.
@@ -49,6 +52,8 @@ impl Pool {
     pub fn new(name: impl Into<Arc<str>>, settings: PoolSettings, members: Vec<Arc<Member>>) -> Self {
         Self {
             name: name.into(),
+            pacer: Pacer::new(settings.move_rate),
+            drains: Notify::new(),
             settings,
             members: ArcSwap::from_pointee(members),
             robin: Mutex::default(),
@@ -64,6 +69,27 @@ impl Pool {
     /// What was set.
     pub fn settings(&self) -> &PoolSettings {
         &self.settings
+    }
+
+    /// To be notified when a drain of a member begins: its sessions have to go.
+    pub fn drains(&self) -> &Notify {
+        &self.drains
+    }
+
+    /// Whether a member carries more than the bound on load allows, with one session more.
+    pub fn is_crowded(&self, member: &Member) -> bool {
+        let members = self.members.load();
+        let all: i64 = members.iter().map(|member| member.sessions.load(Ordering::Relaxed)).sum();
+        let weights: u32 = members.iter().map(|member| member.weight).sum();
+        let bound = self.settings.bound();
+        let share = all as f64 * f64::from(member.weight) / f64::from(weights.max(1));
+        let most = (share * bound.factor).max(bound.floor as f64);
+        bound.factor > 0.0 && member.sessions.load(Ordering::Relaxed) as f64 + 1.0 > most
+    }
+
+    /// Spreads sessions that change their home over time.
+    pub fn pacer(&self) -> &Pacer {
+        &self.pacer
     }
 
     /// The members now. Cheap; a snapshot that stays as it is when the set changes.

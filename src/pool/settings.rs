@@ -61,6 +61,8 @@ pub struct PoolSettings {
     pub storage: Storage,
     /// Percent of the members that have to be up for the verdicts to be believed; 0: always believed, 1: unless all are down.
     pub panic_threshold: u8,
+    /// Sessions a second that change their home, at most; 0: no limit.
+    pub move_rate: f64,
     /// How long a backend that recovered gets less than its share; zero switches it off.
     pub slow_start: Duration,
 }
@@ -83,6 +85,7 @@ impl Default for PoolSettings {
             load_bound_floor: bound.floor,
             storage: Storage::default(),
             panic_threshold: 1,
+            move_rate: 50.0,
             slow_start: Duration::from_secs(30),
         }
     }

@@ -1,13 +1,17 @@
 //! Decisions: which backend gets a session, a look-up, a client's sessionless requests. Reads the pins and the pool's
 //! policy; changes nothing but the pins.
 
+mod mover;
+
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use crate::{
     balance,
     pool::{HashKey, Load, Member, Policy, Pool, Storage, Verdict},
-    session::{Claim, Live, Registry},
+    session::{Bell, Claim, Live, Registry},
 };
+
+pub use mover::{Mover, MoverSettings};
 
 /// How many ids are drawn to find one whose hash home has room.
 const DRAWS: usize = 16;
@@ -42,14 +46,24 @@ impl Router {
 
     /// Attaches a client to a session: at its home if it is live, else placed by the policy on a backend that is not in
     /// `avoid`. `None`: nothing healthy.
-    pub fn claim(&self, session: &str, client: Caller, now: Instant, avoid: &[Arc<str>]) -> Option<Claim> {
-        let key = self.key(session, client.address);
-        self.registry.claim(session, client.number, now, || self.pool.place(key, &names(avoid), Load::Sessions, now))
+    pub fn claim(
+        &self,
+        session: &str,
+        (client, bell): (Caller, &Arc<Bell>),
+        now: Instant,
+        avoid: &[Arc<str>],
+    ) -> Option<Claim> {
+        self.registry.claim(session, bell, now, || self.place(session, client.address, avoid, now))
+    }
+
+    /// Who would get a session now, other than `avoid`.
+    pub fn place(&self, session: &str, client: SocketAddr, avoid: &[Arc<str>], now: Instant) -> Option<Arc<Member>> {
+        self.pool.place(self.key(session, client), &names(avoid), Load::Sessions, now)
     }
 
     /// Attaches a client to a session that a backend has just made or found.
-    pub fn claim_at(&self, session: &str, client: Caller, now: Instant, home: &Arc<Member>) -> Option<Claim> {
-        self.registry.claim(session, client.number, now, || Some(home.clone()))
+    pub fn claim_at(&self, session: &str, bell: &Arc<Bell>, now: Instant, home: &Arc<Member>) -> Option<Claim> {
+        self.registry.claim(session, bell, now, || Some(home.clone()))
     }
 
     /// The session's pin.

@@ -14,7 +14,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
 };
 use tracing::{debug, error, warn};
@@ -51,6 +51,37 @@ pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// Holds listeners back while another process is about to take their sockets over: those who come wait in the kernel's queue.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<watch::Sender<bool>>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
+
+impl Gate {
+    /// Nobody is accepted any more. A listener that is stopped now leaves its queue to whoever else has the socket.
+    pub fn shut(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// As before.
+    pub fn open(&self) {
+        self.0.send_replace(false);
+    }
+
+    fn is_shut(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    async fn becomes(&self, shut: bool) {
+        // The sender is ours, so this does not fail.
+        let _ = self.0.subscribe().wait_for(|now| *now == shut).await;
+    }
+}
+
 /// A bound socket, its limit, and what to do with those who come.
 pub struct Listener {
     name: String,
@@ -59,6 +90,7 @@ pub struct Listener {
     metrics: Arc<ListenerMetrics>,
     handler: Handler,
     rejected: Sparing,
+    gate: Gate,
 }
 
 impl Listener {
@@ -78,20 +110,36 @@ impl Listener {
             metrics,
             handler,
             rejected: Sparing::new(Duration::from_secs(10)),
+            gate: Gate::default(),
         }
     }
 
+    /// The same, behind a gate.
+    pub fn behind(mut self, gate: Gate) -> Self {
+        self.gate = gate;
+        self
+    }
+
     /// Accepts until `stop` is ready, then hands out what already waits in the kernel's queue and closes the socket.
-    /// Nobody who saw the port open is reset: those last ones are told by the handler that we are going away.
+    /// Nobody who saw the port open is reset: those last ones are told by the handler that we are going away. Behind a gate
+    /// that is shut they are another process's.
     pub async fn accept_until(&mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let Some(socket) = self.socket.take() else { return Ok(()) };
         let socket = TcpListener::from_std(socket)?;
         let mut stop = std::pin::pin!(stop);
         let mut pause = Pause::default();
         loop {
+            if self.gate.is_shut() {
+                select! {
+                    biased;
+                    () = &mut stop => break,
+                    () = self.gate.becomes(false) => {}
+                }
+            }
             let accepted = select! {
                 biased;
                 () = &mut stop => break,
+                () = self.gate.becomes(true) => continue,
                 accepted = socket.accept() => accepted,
             };
             match accepted {
@@ -114,7 +162,9 @@ impl Listener {
                 }
             }
         }
-        self.empty_queue(&socket.into_std()?);
+        if !self.gate.is_shut() {
+            self.empty_queue(&socket.into_std()?);
+        }
         Ok(())
     }
 
@@ -260,6 +310,33 @@ mod tests {
         seats.recv().await.unwrap();
         stop.send_replace(true);
         service.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn behind_a_shut_gate_clients_wait_for_whoever_has_the_socket() {
+        let metrics = Metrics::new(&[]).unwrap().listener("sdk");
+        let socket = local();
+        let addr = socket.local_addr().unwrap();
+        let successor = socket.try_clone().unwrap();
+        let (seen, mut seats) = mpsc::channel(4);
+        let handler: Handler = Arc::new(move |stream, peer, _| drop(seen.try_send((stream, peer))));
+        let gate = Gate::default();
+        let mut listener = Listener::new("sdk", socket, 10, metrics, handler).behind(gate.clone());
+        let (stop, stopped) = watch::channel(false);
+        let service = tokio::spawn(async move { Service::start_service(&mut listener, None, stopped, 1).await });
+        let first = TcpStream::connect(addr).await.unwrap();
+        assert_eq!(seats.recv().await.unwrap().1, first.local_addr().unwrap());
+        gate.shut();
+        gate.open();
+        let second = TcpStream::connect(addr).await.unwrap();
+        assert_eq!(seats.recv().await.unwrap().1, second.local_addr().unwrap(), "nobody took over");
+        gate.shut();
+        let third = TcpStream::connect(addr).await.unwrap();
+        stop.send_replace(true);
+        service.await.unwrap();
+        assert!(seats.try_recv().is_err());
+        successor.set_nonblocking(false).unwrap();
+        assert_eq!(successor.accept().unwrap().1, third.local_addr().unwrap());
     }
 
     #[tokio::test]

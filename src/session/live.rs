@@ -4,14 +4,17 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use parking_lot::Mutex;
 
-use super::{Ended, EventKind, Registry, Turn, TurnEnd};
+use super::{
+    Backlog, Bell, Ended, EventKind, Registry, Relocation, Turn, TurnEnd,
+    relocation::{Cause, Step},
+};
 use crate::{
     pool::{Member, SessionSlot, TurnSlot},
     tenancy::Hold,
@@ -24,7 +27,12 @@ type Slots = (TurnSlot, Option<Hold>);
 #[derive(Debug)]
 pub struct Live {
     id: Box<str>,
-    home: Arc<Member>,
+    /// Where it lives, who is attached, and its way to another home if it is on one.
+    course: Mutex<Relocation>,
+    /// It is on its way: one load tells.
+    under_way: AtomicBool,
+    /// Its turn is to end.
+    hurried: AtomicU8,
     pub(super) attached: AtomicU32,
     pub(super) closed: AtomicBool,
     pub(super) slot: Mutex<Option<SessionSlot>>,
@@ -33,6 +41,9 @@ pub struct Live {
     turn: Mutex<(Turn, Option<Slots>)>,
     /// What it takes of its tenant's quota while anybody holds it.
     pub(super) charge: Mutex<Option<Hold>>,
+    /// What it told while its client was lost.
+    backlog: Mutex<Option<Backlog>>,
+    kept: AtomicBool,
     /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
     teller: AtomicU32,
 }
@@ -42,12 +53,16 @@ impl Live {
         Self {
             id: id.into(),
             slot: Mutex::new(Some(home.hold_session())),
-            home,
+            course: Mutex::new(Relocation::new(home)),
+            under_way: AtomicBool::new(false),
+            hurried: AtomicU8::new(0),
             attached: AtomicU32::new(0),
             closed: AtomicBool::new(false),
             released: Mutex::new(None),
             turn: Mutex::default(),
             charge: Mutex::default(),
+            backlog: Mutex::default(),
+            kept: AtomicBool::new(false),
             teller: AtomicU32::new(0),
         }
     }
@@ -57,9 +72,112 @@ impl Live {
         &self.id
     }
 
-    /// The one backend where it is live.
-    pub fn home(&self) -> &Arc<Member> {
-        &self.home
+    /// The one backend where it is live, or was last while it is on its way to another one.
+    pub fn home(&self) -> Arc<Member> {
+        self.course.lock().home().clone()
+    }
+
+    /// Whether it is on its way to another home.
+    #[inline]
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.load(Ordering::Acquire)
+    }
+
+    /// When it last came to a new home.
+    pub fn moved(&self) -> Option<Instant> {
+        self.course.lock().moved()
+    }
+
+    /// Begins a move of an idle session to `wish`, or to wherever the policy says. `false`: not now.
+    pub fn begin_move(self: &Arc<Self>, cause: Cause, wish: Option<Arc<Member>>, now: Instant) -> bool {
+        self.hurried.store(0, Ordering::Release);
+        !self.is_busy() && self.relocate(|course| course.begin(cause, wish, now))
+    }
+
+    /// Why it is on its way.
+    pub fn cause(&self) -> Option<Cause> {
+        self.course.lock().cause()
+    }
+
+    /// Nobody was attached any more when it was opened last.
+    pub fn was_cut_off(&self) -> bool {
+        self.course.lock().was_cut_off()
+    }
+
+    /// What a client has to do for it now.
+    pub fn step(self: &Arc<Self>, client: u32) -> Step {
+        self.course.lock().step(client)
+    }
+
+    /// Changes the course, and tells the clients if they have to look at it.
+    pub fn relocate<R>(self: &Arc<Self>, change: impl FnOnce(&mut Relocation) -> R) -> R {
+        let mut course = self.course.lock();
+        let (was, result) = (course.is_under_way(), change(&mut course));
+        self.after_change(&course, was);
+        result
+    }
+
+    fn after_change(self: &Arc<Self>, course: &Relocation, was: bool) {
+        let is = course.is_under_way();
+        self.under_way.store(is, Ordering::Release);
+        if was || is {
+            course.bells().for_each(|bell| bell.ring(self));
+        }
+    }
+
+    /// Its turn is to end, because its home is being drained and the time is over. `cut`: even without its home's help.
+    pub fn hurry(self: &Arc<Self>, cut: bool) {
+        self.hurried.fetch_max(if cut { 2 } else { 1 }, Ordering::AcqRel);
+        self.ring();
+    }
+
+    /// Whether its turn is to end: 1 by an abort, 2 at once.
+    pub fn hurried(&self) -> u8 {
+        self.hurried.load(Ordering::Acquire)
+    }
+
+    /// It lives at the backend where `client` opened it; counted there from now on.
+    pub fn arrived(self: &Arc<Self>, client: u32, now: Instant) -> bool {
+        let arrived = self.relocate(|course| course.opened(client, now));
+        if arrived {
+            let home = self.home();
+            *self.slot.lock() = Some(home.hold_session());
+        }
+        arrived
+    }
+
+    /// Client number `client`, which is lost itself, keeps it and what it tells. `false`: somebody else does.
+    pub fn keep(&self, client: u32) -> bool {
+        let mut backlog = self.backlog.lock();
+        let mine = backlog.get_or_insert_with(|| Backlog::new(client)).keeper() == client;
+        self.kept.store(true, Ordering::Release);
+        mine
+    }
+
+    /// Whether a lost client keeps it.
+    pub fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire)
+    }
+
+    /// What it told while its client was lost.
+    pub fn backlog<R>(&self, look: impl FnOnce(&mut Backlog) -> R) -> Option<R> {
+        self.backlog.lock().as_mut().map(look)
+    }
+
+    /// The lost client has let go of it.
+    pub fn unkeep(self: &Arc<Self>, client: u32) {
+        let mut backlog = self.backlog.lock();
+        if backlog.as_ref().is_some_and(|backlog| backlog.keeper() == client) {
+            *backlog = None;
+            self.kept.store(false, Ordering::Release);
+            drop(backlog);
+            self.ring();
+        }
+    }
+
+    /// Rings for every client that is attached.
+    pub fn ring(self: &Arc<Self>) {
+        self.course.lock().bells().for_each(|bell| bell.ring(self));
     }
 
     /// Whether a turn runs.
@@ -91,7 +209,7 @@ impl Live {
     pub fn begin_turn_under(&self, hold: Option<Hold>, now: Instant) {
         let mut turn = self.turn.lock();
         if turn.0.begin(now) {
-            turn.1 = Some((self.home.hold_turn(), hold));
+            turn.1 = Some((self.home().hold_turn(), hold));
         }
     }
 
@@ -103,7 +221,7 @@ impl Live {
         }
         let mut turn = self.turn.lock();
         match kind {
-            EventKind::Started if turn.0.begin(now) => turn.1 = Some((self.home.hold_turn(), None)),
+            EventKind::Started if turn.0.begin(now) => turn.1 = Some((self.home().hold_turn(), None)),
             EventKind::Started => {}
             EventKind::Delta => return (turn.0.delta(now), None),
             EventKind::Failed => turn.0.mark(TurnEnd::Error),
@@ -134,11 +252,12 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    pub(super) fn new(live: Arc<Live>, registry: Arc<Registry>, client: u32) -> Self {
+    pub(super) fn new(live: Arc<Live>, registry: Arc<Registry>, bell: &Arc<Bell>) -> Self {
         live.attached.fetch_add(1, Ordering::AcqRel);
         *live.released.lock() = None;
-        live.slot.lock().get_or_insert_with(|| live.home.hold_session());
-        Self { live, registry, client, in_order: false }
+        live.slot.lock().get_or_insert_with(|| live.home().hold_session());
+        live.course.lock().join(bell);
+        Self { live, registry, client: bell.client(), in_order: false }
     }
 
     /// The session.
@@ -162,12 +281,13 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // The next client that hears of a turn tells it.
         let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
+        self.live.relocate(|course| course.leave(self.client));
         self.registry.release(&self.live, self.in_order);
     }
 }
 
 impl fmt::Debug for Attachment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment").field("session", &self.live.id).field("home", &self.live.home.name).finish()
+        f.debug_struct("Attachment").field("session", &self.live.id).field("home", &self.live.home().name).finish()
     }
 }

@@ -1,11 +1,19 @@
-//! Sessions: where each one lives (its pin), who is attached to it, and the turn that runs on it.
+//! Sessions: where each one lives (its pin), who is attached to it, and the turn that runs on it, and how it
+//! changes its home.
 
+mod adopt;
+mod backlog;
+mod bell;
 mod live;
 mod registry;
+pub mod relocation;
 mod turn;
 
+pub use backlog::Backlog;
+pub use bell::Bell;
 pub use live::{Attachment, Live};
 pub use registry::{Census, Claim, Registry};
+pub use relocation::Relocation;
 pub use turn::{Ended, EventKind, Turn, TurnEnd};
 
 use ahash::AHashSet;

@@ -9,21 +9,21 @@ use std::{
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 
-use super::{Attachment, Live};
+use super::{Attachment, Bell, Live};
 use crate::pool::Member;
 
 /// Enough that two clients seldom meet at one lock.
 const SHARDS: usize = 64;
 
 /// Sessions by id.
-type Shard = AHashMap<Box<str>, Arc<Live>>;
+pub(super) type Shard = AHashMap<Box<str>, Arc<Live>>;
 
 /// All live sessions of one pool.
 #[derive(Debug)]
 pub struct Registry {
-    shards: Box<[Mutex<Shard>]>,
+    pub(super) shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
-    linger: Duration,
+    pub(super) linger: Duration,
 }
 
 /// What a claim gave.
@@ -42,6 +42,8 @@ pub struct Census {
     pub idle: i64,
     /// Live with a turn.
     pub busy: i64,
+    /// On their way to another home.
+    pub moving: i64,
 }
 
 impl Registry {
@@ -58,12 +60,12 @@ impl Registry {
         shard.get(id).filter(|live| self.holds(live, now)).cloned()
     }
 
-    /// Attaches client number `client` to `id` at its home, or places it with `place` if it lives nowhere. Two clients that
+    /// Attaches `client` to `id` at its home, or places it with `place` if it lives nowhere. Two clients that
     /// come at the same time get the same home. `None` if `place` finds none.
     pub fn claim(
         self: &Arc<Self>,
         id: &str,
-        client: u32,
+        client: &Arc<Bell>,
         now: Instant,
         place: impl FnOnce() -> Option<Arc<Member>>,
     ) -> Option<Claim> {
@@ -90,14 +92,29 @@ impl Registry {
         for shard in &self.shards {
             for live in shard.lock().values().filter(|live| live.clients() > 0) {
                 let census = all.entry(live.home().name.clone()).or_default();
-                if live.is_busy() { census.busy += 1 } else { census.idle += 1 }
+                match live.is_under_way() {
+                    true => census.moving += 1,
+                    false if live.is_busy() => census.busy += 1,
+                    false => census.idle += 1,
+                }
             }
         }
         all
     }
 
+    /// The sessions that live at `home` and have a client.
+    pub fn living_at(&self, home: &Member) -> Vec<Arc<Live>> {
+        self.all(|live| live.clients() > 0 && *live.home().name == *home.name)
+    }
+
+    /// The sessions for which `wanted` holds.
+    pub fn all(&self, wanted: impl Fn(&Live) -> bool) -> Vec<Arc<Live>> {
+        let of = |shard: &Mutex<Shard>| shard.lock().values().filter(|live| wanted(live)).cloned().collect::<Vec<_>>();
+        self.shards.iter().flat_map(of).collect()
+    }
+
     /// A pin holds while a client is attached, and for the linger after the last one if its home is still there.
-    fn holds(&self, live: &Live, now: Instant) -> bool {
+    pub(super) fn holds(&self, live: &Live, now: Instant) -> bool {
         if live.closed.load(Ordering::Acquire) {
             return false;
         }
@@ -137,7 +154,7 @@ impl Registry {
         remove(&mut self.shard(live.id()).lock(), live);
     }
 
-    fn shard(&self, id: &str) -> &Mutex<Shard> {
+    pub(super) fn shard(&self, id: &str) -> &Mutex<Shard> {
         &self.shards[self.hasher.hash_one(id) as usize % SHARDS]
     }
 }
@@ -163,6 +180,10 @@ mod tests {
         Arc::new(member)
     }
 
+    fn bell(client: u32) -> Arc<Bell> {
+        Arc::new(Bell::new(client))
+    }
+
     fn sessions(member: &Member) -> i64 {
         member.sessions.load(Ordering::Relaxed)
     }
@@ -172,8 +193,8 @@ mod tests {
         let registry = Arc::new(Registry::new(Duration::from_secs(5)));
         let (a, b) = (member("a"), member("b"));
         let now = Instant::now();
-        let first = registry.claim("s", 1, now, || Some(a.clone())).unwrap();
-        let second = registry.claim("s", 2, now, || Some(b.clone())).unwrap();
+        let first = registry.claim("s", &bell(1), now, || Some(a.clone())).unwrap();
+        let second = registry.claim("s", &bell(2), now, || Some(b.clone())).unwrap();
         assert!(first.fresh && !second.fresh);
         assert_eq!(&*second.attachment.live().home().name, "a");
         assert_eq!((sessions(&a), sessions(&b)), (1, 0));
@@ -189,7 +210,7 @@ mod tests {
         let registry = Arc::new(Registry::new(Duration::from_secs(5)));
         let a = member("a");
         let now = Instant::now();
-        drop(registry.claim("s", 1, now, || Some(a.clone())));
+        drop(registry.claim("s", &bell(1), now, || Some(a.clone())));
         assert!(registry.find("s", Instant::now()).is_some());
         let later = Instant::now() + Duration::from_secs(6);
         assert!(registry.find("s", later).is_none());
@@ -204,10 +225,10 @@ mod tests {
         let registry = Arc::new(Registry::new(Duration::from_secs(5)));
         let (a, b) = (member("a"), member("b"));
         let now = Instant::now();
-        let first = registry.claim("s", 1, now, || Some(a.clone())).unwrap();
-        let other = registry.claim("s", 2, now, || None).unwrap();
+        let first = registry.claim("s", &bell(1), now, || Some(a.clone())).unwrap();
+        let other = registry.claim("s", &bell(2), now, || None).unwrap();
         first.attachment.close();
-        let again = registry.claim("s", 3, now, || Some(b.clone())).unwrap();
+        let again = registry.claim("s", &bell(3), now, || Some(b.clone())).unwrap();
         assert_eq!(&*again.attachment.live().home().name, "b");
         drop(other);
         assert!(registry.find("s", now).is_some(), "the old hold does not take the new pin with it");
@@ -218,8 +239,8 @@ mod tests {
         let registry = Arc::new(Registry::new(Duration::ZERO));
         let a = member("a");
         let now = Instant::now();
-        let one = registry.claim("s", 1, now, || Some(a.clone())).unwrap().attachment;
-        let two = registry.claim("s", 2, now, || None).unwrap().attachment;
+        let one = registry.claim("s", &bell(1), now, || Some(a.clone())).unwrap().attachment;
+        let two = registry.claim("s", &bell(2), now, || None).unwrap().attachment;
         two.live().begin_turn(now);
         assert_eq!(a.turns.load(Ordering::Relaxed), 1);
         assert!(one.live().event(1, EventKind::Delta, now).0.is_some());
@@ -229,6 +250,6 @@ mod tests {
         drop(one);
         two.live().event(2, EventKind::Started, now);
         assert!(two.live().is_busy());
-        assert_eq!(registry.census().get("a"), Some(&Census { idle: 0, busy: 1 }));
+        assert_eq!(registry.census().get("a"), Some(&Census { busy: 1, ..Census::default() }));
     }
 }

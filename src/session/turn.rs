@@ -48,6 +48,8 @@ pub enum TurnEnd {
     BackendLost,
     /// The last client went away.
     ClientLost,
+    /// Nothing was heard of it for too long.
+    Stalled,
 }
 
 /// A turn that has just ended.

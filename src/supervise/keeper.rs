@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
     process::{ChildStderr, ChildStdout},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinHandle,
     time::{self, Instant},
 };
@@ -29,6 +29,9 @@ const PROBE_STEP: Duration = Duration::from_secs(1);
 /// After the end of a process, for the rest of its output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// The last end of one that was ended to be started again.
+pub(super) const RESTARTED: &str = "restarted";
+
 /// Why a process is no longer there.
 #[derive(Debug)]
 enum End {
@@ -38,7 +41,9 @@ enum End {
     Died(String),
     /// We ended it, because its health was not good in time.
     Sick(&'static str),
-    /// We ended it, because we were asked to.
+    /// We ended it to start it again, because we were asked to.
+    Restarted,
+    /// We ended it for good.
     Stopped,
 }
 
@@ -48,6 +53,8 @@ pub(super) struct Keeper {
     pub(super) ports: Arc<Ports>,
     pub(super) redactor: Arc<Redactor>,
     pub(super) status: watch::Sender<ChildStatus>,
+    /// Asks for a restart.
+    pub(super) again: Arc<Notify>,
     pub(super) tracker: TaskTracker,
     pub(super) cancel: CancellationToken,
 }
@@ -64,12 +71,24 @@ impl Keeper {
             if self.cancel.is_cancelled() {
                 break;
             }
-            let pause = backoff.pause(uuid::Uuid::new_v4().as_u64_pair().1);
-            if self.cancel.run_until_cancelled(time::sleep(pause)).await.is_some() {
-                self.member.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if !matches!(end, End::Restarted) && !self.rests(&mut backoff).await {
+                break;
             }
+            // In this order: whoever sees the count grown does not take the end before for the end of the new one.
+            self.status.send_modify(|status| status.state = ChildState::Starting);
+            self.member.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         }
         self.status.send_modify(|status| status.state = ChildState::Stopped);
+    }
+
+    /// The pause before a start; whoever asks for a restart cuts it short. `false` if all ends meanwhile.
+    async fn rests(&self, backoff: &mut Backoff) -> bool {
+        let pause = backoff.pause(uuid::Uuid::new_v4().as_u64_pair().1);
+        tokio::select! {
+            () = self.cancel.cancelled() => false,
+            () = self.again.notified() => true,
+            () = time::sleep(pause) => true,
+        }
     }
 
     /// One process from its start to its end.
@@ -89,10 +108,14 @@ impl Keeper {
         let mut healthy_since = None;
         let end = tokio::select! {
             () = self.cancel.cancelled() => End::Stopped,
+            () = self.again.notified() => End::Restarted,
             exit = process.ended() => End::Died(exit.to_string()),
             why = self.sickness(lease.port, &mut healthy_since) => End::Sick(why),
         };
         if !matches!(end, End::Died(_)) {
+            if matches!(end, End::Restarted) {
+                tracing::info!(pool = %self.member.pool, backend = %self.member.name, "supervised backend is stopped to be started again");
+            }
             self.status.send_modify(|status| status.state = ChildState::Stopping);
             process.stop(self.settings.stop_timeout).await;
         }
@@ -136,8 +159,10 @@ impl Keeper {
         while TcpStream::connect(address).await.is_err() {
             time::sleep(LISTEN_STEP).await;
         }
-        self.member.set_address(Some(address));
         let mut verdicts = self.member.verdicts();
+        // The word on an earlier process says nothing of this one. It is taken back soon, for there is no address.
+        let _ = verdicts.wait_for(|verdict| *verdict != Verdict::Up).await;
+        self.member.set_address(Some(address));
         loop {
             self.member.suspect.notify_one();
             let up = verdicts.wait_for(|verdict| *verdict == Verdict::Up);
@@ -171,12 +196,14 @@ impl Keeper {
             End::NotStarted(why) => format!("not started: {why}"),
             End::Died(how) => how.clone(),
             End::Sick(why) => (*why).into(),
+            End::Restarted => RESTARTED.into(),
             End::Stopped => "stopped".into(),
         };
-        if matches!(end, End::Stopped) {
-            tracing::info!(%pool, %backend, "supervised backend stopped");
-        } else {
-            tracing::warn!(%pool, %backend, reason = %last_end, "supervised backend ended; it will be started again");
+        match end {
+            End::Stopped | End::Restarted => tracing::info!(%pool, %backend, "supervised backend stopped"),
+            _ => {
+                tracing::warn!(%pool, %backend, reason = %last_end, "supervised backend ended; it will be started again")
+            }
         }
         self.status.send_modify(|status| {
             status.state = ChildState::Waiting;

@@ -33,4 +33,4 @@ mod supervisor_tests;
 
 pub use redact::Redactor;
 pub use settings::{EnvValue, SuperviseError, SuperviseSettings};
-pub use supervisor::{ChildState, ChildStatus, Supervisor};
+pub use supervisor::{ChildState, ChildStatus, RestartError, Supervisor};

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    keeper::Keeper,
+    keeper::{Keeper, RESTARTED},
     ports::Ports,
     redact::Redactor,
     settings::{SuperviseError, SuperviseSettings},
@@ -62,8 +62,29 @@ pub struct ChildStatus {
 /// when this process ends, however it does.
 #[derive(Debug)]
 pub struct Supervisor {
-    children: Vec<(Arc<Member>, watch::Receiver<ChildStatus>)>,
+    children: Vec<Child>,
     cancel: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Child {
+    member: Arc<Member>,
+    status: watch::Receiver<ChildStatus>,
+    again: Arc<Notify>,
+}
+
+/// Why a process is not running again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestartError {
+    /// There is none of this name.
+    #[error("no supervised backend is named `{0}`")]
+    Unknown(String),
+    /// The new one ended. It will be started again, after a pause.
+    #[error("it was started again but not healthy: {0}")]
+    Ended(String),
+    /// All of them are being stopped.
+    #[error("all backends are being stopped")]
+    Stopped,
 }
 
 impl Supervisor {
@@ -83,17 +104,19 @@ impl Supervisor {
         let settings = Arc::new(settings);
         let keep = |member: Arc<Member>| {
             let (status, heard) = watch::channel(waiting(&member));
+            let again = Arc::new(Notify::new());
             let keeper = Keeper {
                 settings: settings.clone(),
                 member: member.clone(),
                 ports: ports.clone(),
                 redactor: redactor.clone(),
                 status,
+                again: again.clone(),
                 tracker: tracker.clone(),
                 cancel: cancel.clone(),
             };
             tracker.spawn(keeper.run());
-            (member, heard)
+            Child { member, status: heard, again }
         };
         let children = members.into_iter().map(keep).collect();
         Ok(Self { children, cancel })
@@ -101,16 +124,43 @@ impl Supervisor {
 
     /// Comes back when every process is healthy. Waits for ever if one never is: put a deadline on it.
     pub async fn all_healthy(&self) {
-        for (member, _) in &self.children {
+        for Child { member, .. } in &self.children {
             // The sender lives in the member, so this cannot fail.
             let _ = member.verdicts().wait_for(|verdict| *verdict == Verdict::Up).await;
+        }
+    }
+
+    /// Ends one process in order (TERM, after the stop timeout KILL) and starts it again at once. Comes back when the new one is
+    /// healthy, or has ended as well. Whoever stops waiting for that stops nothing.
+    ///
+    /// # Errors
+    /// The new one is not healthy.
+    pub async fn restart(&self, name: &str) -> Result<(), RestartError> {
+        let unknown = || RestartError::Unknown(name.to_owned());
+        let child = self.children.iter().find(|child| &*child.member.name == name).ok_or_else(unknown)?;
+        let before = child.member.restarts.load(Ordering::Relaxed);
+        child.again.notify_one();
+        let again = || child.member.restarts.load(Ordering::Relaxed) > before;
+        let mut status = child.status.clone();
+        let over = |status: &ChildStatus| match status.state {
+            ChildState::Stopped => true,
+            ChildState::Running => again(),
+            ChildState::Waiting => again() && status.last_end.as_deref() != Some(RESTARTED),
+            ChildState::Starting | ChildState::Stopping => false,
+        };
+        // An error means that the keeper is gone, and its process with it.
+        let status = status.wait_for(over).await.map_err(|_| RestartError::Stopped)?;
+        match status.state {
+            ChildState::Running => Ok(()),
+            ChildState::Waiting => Err(RestartError::Ended(status.last_end.clone().unwrap_or_default())),
+            _ => Err(RestartError::Stopped),
         }
     }
 
     /// Ends all processes, side by side: TERM, after the stop timeout KILL, with everything that they started.
     pub async fn stop_all(&self) {
         self.cancel.cancel();
-        for (_, status) in &self.children {
+        for Child { status, .. } in &self.children {
             // An error means that the keeper is gone, and its process with it.
             let _ = status.clone().wait_for(|status| status.state == ChildState::Stopped).await;
         }
@@ -118,7 +168,7 @@ impl Supervisor {
 
     /// Every process as it is now.
     pub fn status(&self) -> Vec<ChildStatus> {
-        let now = |(member, status): &(Arc<Member>, watch::Receiver<ChildStatus>)| {
+        let now = |Child { member, status, .. }: &Child| {
             let restarts = member.restarts.load(Ordering::Relaxed);
             ChildStatus { restarts, ..status.borrow().clone() }
         };

@@ -23,7 +23,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{ChildState, ChildStatus, EnvValue, SuperviseError, SuperviseSettings, Supervisor, guard};
+use super::{ChildState, ChildStatus, EnvValue, RestartError, SuperviseError, SuperviseSettings, Supervisor, guard};
 use crate::{
     backend::{ProbeObserver, ProbeOutcome, ProbeSettings, probe},
     model::Secret,
@@ -37,6 +37,8 @@ const LONG: Duration = Duration::from_secs(60);
 const FAKE_CLI: &str = r#"
 import json, os, signal, socket, subprocess, sys, threading
 port, pids, manner = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+if manner == "once" and os.path.exists(pids):
+    sys.exit(3)
 if manner == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 children = [subprocess.Popen(["sleep", "600"]), subprocess.Popen(["sleep", "600"], start_new_session=True)]
@@ -254,6 +256,47 @@ async fn one_that_ignores_term_is_killed() {
 }
 
 #[tokio::test]
+async fn one_is_restarted_on_order() {
+    let (folder, captured) = (Folder::new(), Captured::default());
+    let _logging = captured.set_default();
+    // With a pause before the start it would not be back in time.
+    let backoff_first = LONG * 60;
+    let fleet = Fleet::start(2, SuperviseSettings { backoff_first, ..settings(&folder.pids(), "plain") });
+    fleet.healthy().await;
+    let (before, pids) = (fleet.first(), folder.pids_of("cli-1"));
+    time::timeout(LONG, fleet.supervisor.restart("cli-1")).await.unwrap().unwrap();
+    all_gone(&pids).await;
+    let after = fleet.first();
+    assert_eq!((after.state, after.restarts, after.last_end.as_deref()), (ChildState::Running, 1, Some("restarted")));
+    assert_ne!(after.pid, before.pid);
+    assert_eq!(fleet.members[0].verdict(), Verdict::Up);
+    assert!(fleet.members[0].recovered_at().is_some(), "a slow start");
+    assert_eq!((fleet.members[1].restarts.load(Ordering::Relaxed), fleet.members[1].recovered_at()), (0, None));
+    let log = captured.text();
+    assert!(log.contains("stopped to be started again") && !log.contains("WARN"), "{log}");
+
+    // One that is in its pause after a death does not wait for the end of it.
+    kill_process(folder.pids_of("cli-1")[0], Signal::KILL).unwrap();
+    fleet.turns(Verdict::Down).await;
+    time::timeout(LONG, fleet.supervisor.restart("cli-1")).await.unwrap().unwrap();
+    assert_eq!(fleet.first().restarts, 2);
+    assert_eq!(fleet.supervisor.restart("cli-9").await, Err(RestartError::Unknown("cli-9".into())));
+    fleet.stop().await;
+}
+
+#[tokio::test]
+async fn a_restart_that_fails_says_so() {
+    let folder = Folder::new();
+    let fleet = Fleet::start(1, settings(&folder.pids(), "once"));
+    fleet.healthy().await;
+    let restarted = time::timeout(LONG, fleet.supervisor.restart("cli-1")).await.unwrap();
+    assert_eq!(restarted, Err(RestartError::Ended("exit code 3".into())));
+    let (restarted, ()) = tokio::join!(fleet.supervisor.restart("cli-1"), fleet.supervisor.stop_all());
+    assert!(restarted.is_err());
+    fleet.stop().await;
+}
+
+#[tokio::test]
 async fn one_that_hangs_is_started_again() {
     let folder = Folder::new();
     let unresponsive_timeout = Duration::from_millis(100);
@@ -335,6 +378,19 @@ fn settings_that_cannot_work_are_refused() {
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
 
+impl Captured {
+    /// Takes the log of this thread, on which the whole test runs.
+    fn set_default(&self) -> tracing::subscriber::DefaultGuard {
+        let writer = self.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().clone()).unwrap()
+    }
+}
+
 impl io::Write for Captured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().extend_from_slice(bytes);
@@ -349,10 +405,7 @@ impl io::Write for Captured {
 #[tokio::test]
 async fn output_comes_into_the_log_without_secrets() {
     let (folder, captured) = (Folder::new(), Captured::default());
-    let writer = captured.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    // Of this thread only, on which the whole test runs.
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let _logging = captured.set_default();
     let fleet = Fleet::start(
         1,
         SuperviseSettings {
@@ -365,7 +418,7 @@ async fn output_comes_into_the_log_without_secrets() {
     );
     fleet.healthy().await;
     fleet.stop().await;
-    let log = String::from_utf8(captured.0.lock().clone()).unwrap();
+    let log = captured.text();
     assert!(log.contains("token *** key *** home /homes/cli-1"), "{log}");
     assert!(log.contains("withheld None"), "{log}");
     assert!(log.contains("pilotfish::supervise::output") && log.contains("backend=cli-1"), "{log}");

@@ -15,7 +15,8 @@ pub mod logs;
 mod metrics;
 
 pub use metrics::{
-    BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, Label, LinkEnd,
-    LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, Outcome, PoolMetrics, ProbeOutcome, Reason,
-    Rejection, Rule, SessionState, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
+    BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, JourneyMetrics,
+    Label, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, MoveCause, MoveOutcome,
+    OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, Rejection, Rule,
+    SessionState, StallEnd, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
 };

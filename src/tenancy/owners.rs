@@ -106,6 +106,15 @@ impl Owners {
         }
     }
 
+    /// All records.
+    pub fn all(&self) -> Vec<(Box<str>, Owner)> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.lock().iter().map(|(id, owner)| (id.clone(), owner.clone())));
+        }
+        all
+    }
+
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.room.lock().total

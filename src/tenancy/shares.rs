@@ -133,6 +133,12 @@ impl Shares {
         sorted(granted.iter().map(|(id, granted)| (id.to_string(), granted.to.clone())))
     }
 
+    /// The same with whose sessions they are, to be granted again elsewhere.
+    pub fn grants(&self) -> Vec<(Box<str>, Owner, Vec<Grantee>)> {
+        let granted = self.granted.read();
+        granted.iter().map(|(id, granted)| (id.clone(), granted.owner.clone(), granted.to.clone())).collect()
+    }
+
     /// Grows with every change, so that what was decided before can be decided again.
     #[inline]
     pub fn version(&self) -> u64 {

@@ -16,3 +16,4 @@ mod rpc_client;
 mod session;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod tenants;
+mod upgrade;

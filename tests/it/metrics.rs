@@ -14,7 +14,8 @@ use std::{
 
 use pilotfish::{
     admin::{
-        self, AdminSource, BackendStatus, NotReady, PoolStatus, Readiness, ShareAsk, ShareRefusal, ShareStatus, Status,
+        self, AdminSource, BackendStatus, Begun, NotReady, Order, OrderRefusal, PoolStatus, Readiness, ShareAsk,
+        ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
     },
     telemetry::{
         BackendState, ClientEnd, Held, LinkOutcome, Metrics, MetricsError, Outcome, ProbeOutcome, Reason, TurnOutcome,
@@ -70,6 +71,19 @@ impl AdminSource for Proxy {
 
     fn unshare(&self, _: &ShareAsk, _: &str) -> Result<(), ShareRefusal> {
         Err(ShareRefusal::NotGranted)
+    }
+
+    fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal> {
+        assert!(!reason.is_empty());
+        Err(OrderRefusal::Conflict(format!("{order:?}")))
+    }
+
+    fn upgrade(&self) -> UpgradeStatus {
+        UpgradeStatus { pid: 1, state: "none", step: None, error: None, since_seconds: 0 }
+    }
+
+    fn begin_upgrade(&self, _: &str) -> Result<(), UpgradeRefusal> {
+        Err(UpgradeRefusal::HandedOver)
     }
 }
 

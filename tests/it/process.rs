@@ -12,14 +12,17 @@ use std::{
     },
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, Command},
     sync::watch,
 };
 
-use crate::deadline::within;
+use crate::deadline::{DEADLINE, within};
 
 /// A running pilotfish. Dropping it kills it and removes its folder.
 pub struct Pilotfish {
@@ -80,6 +83,37 @@ impl Pilotfish {
         Self { child, output, listening: BTreeMap::new(), folder }
     }
 
+    /// Gives the next process of it another config.
+    pub fn rewrite(&self, config: &str) {
+        std::fs::write(self.config_file(), config).expect("a writable target folder");
+    }
+
+    /// Waits until an upgrade number `count` (from 1) has handed over; gives back the new process.
+    pub async fn successor(&self, count: usize) -> u32 {
+        let pids = |lines: &[String]| {
+            let mut all =
+                lines.iter().filter_map(|line| line.split_once("handed over, draining pid=")?.1.split(' ').next());
+            all.nth(count - 1)?.parse().ok()
+        };
+        self.output.until(&format!("hand-over {count}"), pids).await
+    }
+
+    /// All processes that run with its config file: itself, and those that took over from it.
+    pub fn family(&self) -> Vec<u32> {
+        let file = self.config_file();
+        let file = file.as_os_str().as_encoded_bytes();
+        let ours = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == file)
+        };
+        let all = std::fs::read_dir("/proc").expect("Linux").flatten();
+        all.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter(ours).collect()
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.join("pilotfish.toml")
+    }
+
     /// Where the listener `name` (or `admin`) listens.
     pub fn addr(&self, name: &str) -> SocketAddr {
         *self.listening.get(name).unwrap_or_else(|| panic!("no listener {name} among {:?}", self.listening))
@@ -103,8 +137,7 @@ impl Pilotfish {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.pid() as i32).expect("a pid is not 0");
-        kill_process(pid, signal).expect("a process of ours");
+        kill_process(pid_of(self.pid()), signal).expect("a process of ours");
     }
 
     /// Asks it to drain and stop (SIGTERM).
@@ -124,8 +157,36 @@ impl Pilotfish {
 impl Drop for Pilotfish {
     fn drop(&mut self) {
         self.child.start_kill().ok();
+        // One may be starting another at this moment; a dead one starts nobody.
+        let mut left = self.family();
+        while !left.is_empty() {
+            for pid in left {
+                kill_process(pid_of(pid), Signal::KILL).ok();
+            }
+            left = self.family();
+        }
         std::fs::remove_dir_all(&self.folder).ok();
     }
+}
+
+/// Sends a signal to a process that took over.
+pub fn signal(pid: u32, signal: Signal) {
+    kill_process(pid_of(pid), signal).expect("a process of ours");
+}
+
+/// Waits until a process that is no child of ours has ended.
+pub async fn gone(pid: u32) {
+    let Ok(process) = pidfd_open(pid_of(pid), PidfdFlags::empty()) else { return };
+    let limit = Timespec::try_from(DEADLINE).expect("seconds");
+    // A thread of its own, for tokio polls only what it owns.
+    let ended = tokio::task::spawn_blocking(move || {
+        poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)).expect("a pidfd can be polled")
+    });
+    assert_eq!(ended.await.expect("no panic"), 1, "process {pid} has not ended within {DEADLINE:?}");
+}
+
+fn pid_of(pid: u32) -> Pid {
+    Pid::from_raw(pid as i32).expect("a pid is not 0")
 }
 
 impl Output {

@@ -4,7 +4,7 @@ use super::{listeners, pool_path};
 use crate::config::{
     kind::quote,
     reader::Reader,
-    schema::{File, HashKey, Health, Mode, Policy, Pool, Storage},
+    schema::{Backend, File, HashKey, Health, Mode, Policy, Pool, Storage},
 };
 
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
@@ -38,11 +38,12 @@ fn members(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
 }
 
 fn backends(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
-    if !pool.backends.is_empty() && pool.backends.iter().all(|backend| backend.drain) {
+    if !pool.backends.is_empty() && pool.backends.iter().all(Backend::drains) {
         let key = format!("{path}.backends");
         reader.warn(&key, "only backends that start in drain", "one that takes sessions", None);
     }
     for (index, backend) in pool.backends.iter().enumerate() {
+        state(reader, &format!("{path}.backends[{index}]"), backend);
         let before = &pool.backends[..index];
         let name = format!("{path}.backends[{index}].name");
         let same = before.iter().position(|other| other.name == backend.name);
@@ -56,6 +57,18 @@ fn backends(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
             let found = format!("{}, which is the address of backends[{first}] too", backend.address);
             reader.warn(&address, found, "an address of its own", Some("one server would count twice".to_owned()));
         }
+    }
+}
+
+/// Two keys for one thing have to say the same.
+fn state(reader: &mut Reader<'_>, path: &str, backend: &Backend) {
+    let (state, drain) = (format!("{path}.state"), format!("{path}.drain"));
+    let sound = reader.is_sound(&state) && reader.is_sound(&drain) && reader.is_set(&drain);
+    if sound && backend.state.is_some() && backend.drains() != backend.drain {
+        let word = if backend.drains() { "drain" } else { "ready" };
+        let hint = "`state` says all that `drain` says".to_owned();
+        let found = format!("{} beside `drain = {}`", quote(word), backend.drain);
+        reader.error(&state, found, "one of them", Some(hint));
     }
 }
 

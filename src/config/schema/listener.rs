@@ -58,6 +58,8 @@ section! {
         pub body_timeout: Duration = duration(ms(100), HOUR), text("30s");
         /// How long a client may take to authenticate where it has to.
         pub auth_timeout: Duration = duration(ms(100), HOUR), text("5s");
+        /// After how long a client is known to be gone whose host vanished without a word.
+        pub client_timeout: Duration = duration(ms(1000), DAY), text("60s");
         /// Requests of one client that may wait for their answer; more are refused.
         pub max_in_flight: usize = count::<usize>(1, 1_000_000), value("1024");
         /// Bytes that may wait for a slow client before its backends are no longer read.

@@ -12,7 +12,7 @@ mod wall;
 pub use health::{Health, OnDown, ProtocolRange};
 pub use jwt::{Algorithm, Jwt};
 pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};
-pub use pool::{Backend, HashKey, Policy, Pool, Storage};
+pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};
 pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
 pub use supervise::{RestartBackoff, Supervise};
 pub(super) use tenant::admitted;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{FreeIds, Guards, HOUR, Health, MethodRules, Posture, SessionIds, Supervise, ms};
+use super::{DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, SessionIds, Supervise, ZERO, ms};
 use crate::{
     config::{
         kind::{
@@ -52,6 +52,28 @@ section! {
         pub methods: MethodRules = table::<MethodRules>(), value("{}");
         /// With posture "tenants": what every tenant may name in the params of calls, besides what its own table allows.
         pub guards: Guards = table::<Guards>(), value("{}");
+        /// Whether the sessions of a backend that is lost are opened elsewhere ("shared") or there once it is back ("local").
+        pub rehome: bool = switch(), value("true");
+        /// How long requests of a session wait for its new home.
+        pub rehome_wait: Duration = duration(ms(100), HOUR), text("30s");
+        /// Sessions a second that change their home, at most. 0: no limit.
+        pub move_rate: f64 = number(0.0, 100_000.0, false), value("50.0");
+        /// How long a backend may take to close or open a session that changes its home.
+        pub move_timeout: Duration = duration(ms(100), HOUR), text("10s");
+        /// How long turns may run on a backend that is drained; then they are aborted.
+        pub drain_timeout: Duration = duration(ZERO, DAY), text("5m");
+        /// Whether idle sessions go back to the backend that their hash says, once it is there again.
+        pub rebalance: bool = switch(), value("false");
+        /// Sessions a second that do so.
+        pub rebalance_rate: f64 = number(0.01, 1000.0, false), value("1.0");
+        /// What happens to a turn whose client is lost.
+        pub on_client_loss: OnClientLoss = one_of::<OnClientLoss>(), text("finish-turn");
+        /// How long such a turn may run on, and how long its client may take to come back for the rest of it.
+        pub linger: Duration = duration(ms(100), HOUR), text("60s");
+        /// How long such a turn waits for an answer that only its client could give.
+        pub orphan_wait: Duration = duration(ZERO, HOUR), text("30s");
+        /// After how long a silent turn is looked at: what was missed of it is told, or it ends with an error. 0s: never.
+        pub stall_after: Duration = duration(ZERO, DAY), text("10m");
         /// How the backends are checked.
         pub health: Health = table::<Health>(), value("{}");
         /// The Copilot CLIs that pilotfish starts itself.
@@ -121,6 +143,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What happens to a turn whose client is lost.
+    pub enum OnClientLoss {
+        /// it goes on, and its client may come back for the rest of it
+        FinishTurn = "finish-turn",
+        /// it ends
+        Abort = "abort",
+    }
+}
+
 section! {
     /// One Copilot CLI server that runs already.
     pub struct Backend {
@@ -130,7 +162,26 @@ section! {
         pub address: Address = address(), required("\"cli-1:4321\"");
         /// Its share of the sessions, relative to the other backends.
         pub weight: u32 = count::<u32>(1, 1000), value("1");
-        /// Whether it starts in drain: it gets no new sessions, and those that live there go on.
+        /// Whether it starts in drain: it gets no sessions until an operator undrains it.
         pub drain: bool = switch(), value("false");
+        /// The same in a word, instead of `drain`.
+        pub state: Option<StartState> = optional(one_of::<StartState>()), absent("\"ready\"");
+    }
+}
+
+impl Backend {
+    /// Whether it starts in drain.
+    pub fn drains(&self) -> bool {
+        self.state.map_or(self.drain, |state| state == StartState::Drain)
+    }
+}
+
+choice! {
+    /// How a backend starts.
+    pub enum StartState {
+        /// it gets sessions
+        Ready = "ready",
+        /// it gets none until an operator undrains it
+        Drain = "drain",
     }
 }

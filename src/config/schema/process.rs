@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{HOUR, ZERO};
+use super::{HOUR, ZERO, ms};
 use crate::config::{
     kind::{bind, choice, count, duration, log_filter, one_of, optional, switch},
     section::section,
@@ -53,5 +53,7 @@ section! {
         pub drain_timeout: Duration = duration(ZERO, HOUR), text("30s");
         /// How long /readyz fails before the listeners close, so that a load balancer in front can turn away first.
         pub readiness_lead: Duration = duration(ZERO, HOUR), text("0s");
+        /// How long the new process of an upgrade may take to be ready. If it is not, the old one goes on serving.
+        pub upgrade_timeout: Duration = duration(ms(100), HOUR), text("30s");
     }
 }

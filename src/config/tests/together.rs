@@ -32,6 +32,13 @@ const CASES: &[Case] = &[
         problems: &[(7, "pool.x.backends[0].address", &["where pilotfish itself listens", "listener[0].bind"])],
     },
     Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:4\"\npool = \"x\"\n[pool.x]\nstorage = \"shared\"\nbackends = [\n{ name = \"a\", address = \"h:1\", drain = true, state = \"ready\" },\n{ name = \"b\", address = \"h:2\", drain = false, state = \"drain\" },\n{ name = \"c\", address = \"h:3\", drain = true, state = \"drain\" },\n{ name = \"d\", address = \"h:4\", state = \"ready\" } ]\n",
+        problems: &[
+            (8, "pool.x.backends[0].state", &["\"ready\" beside `drain = true`", "one of them"]),
+            (9, "pool.x.backends[1].state", &["\"drain\" beside `drain = false`"]),
+        ],
+    },
+    Case {
         text: "[admin]\nbind = \"127.0.0.1:4450\"\n[pool.a.supervise]\ncount = 1\n[pool.b.supervise]\ncount = 1\nport_range = \"4499-4500\"\n",
         problems: &[
             (3, "pool.a.supervise.port_range", &["port 4450", "admin.bind"]),

@@ -46,10 +46,15 @@ impl Client {
                 if self.is_apart() && !self.sees_event(link, session) {
                     return false;
                 }
-                if let Some(kind) = EventKind::of(kind)
-                    && (kind != EventKind::Delta || self.sessions.awaits_delta())
-                {
-                    self.session_event(link, session, kind);
+                // Deltas are nearly all there is, and nothing but the first of a turn matters.
+                if !kind.ends_with(b"_delta") || self.sessions.awaits_delta() {
+                    self.session_event(link, session, kind, frame);
+                }
+                if self.sessions.withholds() && self.keeps_back(session, frame) {
+                    return false;
+                }
+                if self.orphan.is_some() {
+                    self.keep_for_return(session, frame);
                 }
                 self.pass_to_client(frame, out)
             }
@@ -65,7 +70,7 @@ impl Client {
             Glance::Answer { id, .. } => id,
             // Its request id, which the client's answers name, may stand behind a long prompt.
             Glance::Call { method, .. } => return self.is_apart() || method.of(body) == Some(PROVIDER_CALL),
-            Glance::Event { .. } => return false,
+            Glance::Event { .. } => return self.sessions.withholds() || self.orphan.is_some(),
         };
         let Some(id) = id.of(body).and_then(RequestId::read) else { return true };
         let open = self.requests.get(&id);
@@ -98,11 +103,18 @@ impl Client {
         }
     }
 
-    fn session_event(&mut self, link: LinkId, session: &[u8], kind: EventKind) {
+    fn session_event(&mut self, link: LinkId, session: &[u8], kind: &[u8], frame: &Frame<'_>) {
         let Ok(session) = std::str::from_utf8(session) else { return };
         let Some(slot) = self.sessions.find(session) else { return };
-        let now = self.now;
         let Some(entry) = self.sessions.get_mut(slot).filter(|entry| entry.link == link) else { return };
+        entry.pending.note(kind, frame.body(), frame.is_whole());
+        if entry.fresh.is_none() {
+            entry.told.note(kind, frame.body(), frame.is_whole());
+        }
+        self.heard(slot);
+        let Some(kind) = EventKind::of(kind) else { return };
+        let now = self.now;
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
         if kind == EventKind::Started {
             entry.doubtful = None;
         }
@@ -137,6 +149,7 @@ impl Client {
             TurnEnd::Aborted => TurnOutcome::Aborted,
             TurnEnd::BackendLost => TurnOutcome::BackendLost,
             TurnEnd::ClientLost => TurnOutcome::ClientLost,
+            TurnEnd::Stalled => TurnOutcome::Stalled,
         };
         self.shared.backend(&entry.home.name).turns.get(outcome).inc();
         self.shared.pool.turn_duration.observe(ended.took.as_secs_f64());
@@ -160,7 +173,7 @@ impl Client {
         let Some(mut open) = self.requests.take(&id) else { return false };
         tracing::trace!(conn = self.caller.number, %id, ok, bytes_out = frame.body_len, "answer");
         match std::mem::replace(&mut open.purpose, Purpose::Plain) {
-            Purpose::Plain => {}
+            Purpose::Plain | Purpose::On(_) => {}
             Purpose::Search(search) => match self.found_or_on(&id, &mut open, search, frame.body(), ok, out) {
                 true => {}
                 false => {
@@ -168,7 +181,19 @@ impl Client {
                     return false;
                 }
             },
-            purpose => self.settle(purpose, link, frame.body(), ok, out),
+            purpose => {
+                let attached = if let Purpose::Attach { slot, .. } = &purpose { Some(*slot) } else { None };
+                self.settle(purpose, link, frame.body(), ok, out);
+                if let Some(slot) =
+                    attached.filter(|slot| self.sessions.get(*slot).is_some_and(|of| of.fresh.is_some()))
+                {
+                    // What waits for it comes behind its answer.
+                    self.count_answer(&open, ok);
+                    self.tell(frame.body(), out);
+                    self.finish_fresh(slot, out);
+                    return false;
+                }
+            }
         }
         self.count_answer(&open, ok);
         if ok && !self.sees_answer(&open, frame.body()) {
@@ -195,6 +220,11 @@ impl Client {
                 self.forget_owner(&session);
             }
             Purpose::Learn if ok => self.learnt(body, link),
+            Purpose::Setting(slot, call) if ok => {
+                if let Some(entry) = self.sessions.get_mut(slot) {
+                    entry.settled.note(&Methods::get().row(call.0).name, &call.1);
+                }
+            }
             _ => {}
         }
     }
@@ -263,6 +293,9 @@ impl Client {
             }
             OwnPurpose::Setup => {}
             OwnPurpose::Exists(place) => self.existence_told(place, Some((frame.body(), ok)), out),
+            OwnPurpose::Move(slot, errand) => self.errand_done(slot, errand, link, Some((frame.body(), ok)), out),
+            OwnPurpose::Yield(slot) => self.yielded(slot),
+            OwnPurpose::Activity(slot) => self.activity_told(slot, Some((frame.body(), ok)), out),
             OwnPurpose::Gather(place) => {
                 if let Some(Some(gather)) = self.gathers.get_mut(place) {
                     gather.answered(frame.body(), ok);
@@ -282,6 +315,10 @@ impl Client {
                 self.finish_gather(place, out);
             }
             OwnPurpose::Exists(place) => self.existence_told(place, None, out),
+            OwnPurpose::Move(slot, errand) => self.errand_done(slot, errand, own.link, None, out),
+            OwnPurpose::Yield(slot) => self.yielded(slot),
+            // Its link is gone, and the session with it.
+            OwnPurpose::Activity(_) => {}
             OwnPurpose::Connect | OwnPurpose::Setup => {}
         }
     }
@@ -327,10 +364,11 @@ impl Client {
             }
             Some(b"session.event") => {
                 // Not in the usual shape: read it the slow way.
-                if let Some((session, kind)) = read_event(body)
-                    && let Some(kind) = EventKind::of(kind.as_bytes())
-                {
-                    self.session_event(link, session.as_bytes(), kind);
+                if let Some((session, kind)) = read_event(body) {
+                    self.session_event(link, session.as_bytes(), kind.as_bytes(), frame);
+                    if self.sessions.withholds() && self.keeps_back(session.as_bytes(), frame) {
+                        return false;
+                    }
                 }
                 self.pass_to_client(frame, out)
             }

@@ -8,6 +8,7 @@ use super::{
     link::Held,
     open::{NO_LINK, Open, OwnPurpose, Purpose},
     sessions::Slot,
+    settled::Settled,
     workspace::Output,
 };
 use crate::{
@@ -165,7 +166,7 @@ impl Client {
             return self.answer_absent(call, &session, out);
         }
         if let Some(live) = self.shared.router.find(&session, self.now) {
-            return self.route_to_member(call, &live.home().clone(), self.purpose(call, None), out);
+            return self.route_to_member(call, &live.home(), self.purpose(call, None), out);
         }
         if self.shared.router.is_local() {
             return self.search(call, &session, out);
@@ -188,9 +189,16 @@ impl Client {
             self.refuse(call, Reason::SessionLost, message, out);
             return true;
         }
-        let link = entry.link;
-        if call.row.route == Route::Send && call.id.is_some() && !self.begin_turn(call, slot, out) {
+        if entry.away.is_some() {
+            self.hold_call(call, slot, out);
             return true;
+        }
+        let link = entry.link;
+        if call.row.route == Route::Send && call.id.is_some() {
+            if !self.begin_turn(call, slot, out) {
+                return true;
+            }
+            self.heard(slot);
         }
         let purpose = self.purpose(call, Some(slot));
         self.open_on(call, link, purpose, out);
@@ -207,6 +215,10 @@ impl Client {
             (Route::Send, Some(slot)) => Purpose::Send(slot),
             (Route::Detach, Some(slot)) => Purpose::Detach(slot),
             (Route::End, Some(slot)) => Purpose::End(slot),
+            (_, Some(slot)) if Settled::wants(call.method) => {
+                Purpose::Setting(slot, Box::new((call.method, call.body().to_vec())))
+            }
+            (_, Some(slot)) => Purpose::On(slot),
             _ => Purpose::Plain,
         }
     }
@@ -214,8 +226,7 @@ impl Client {
     /// Methods that name a session but belong to the whole process: to its home if it is live.
     fn route_to_known_session_or_general(&mut self, call: &Call<'_>, out: &mut Output) {
         let named = call.scan.text(call.body(), Place::SessionId);
-        let home =
-            named.and_then(|session| self.shared.router.find(&session, self.now)).map(|live| live.home().clone());
+        let home = named.and_then(|session| self.shared.router.find(&session, self.now)).map(|live| live.home());
         let purpose = if call.row.result_ids.is_empty() { Purpose::Plain } else { Purpose::Learn };
         let purpose = if call.row.class == "session_create" { purpose } else { Purpose::Plain };
         match home {
@@ -338,7 +349,7 @@ impl Client {
             return None;
         }
         let slot = self.sessions.find(&scan.text(frame.body(), Place::SessionId)?)?;
-        let entry = self.sessions.get(slot).filter(|entry| entry.attachment.is_some())?;
+        let entry = self.sessions.get(slot).filter(|entry| entry.attachment.is_some() && entry.away.is_none())?;
         let link = entry.link;
         if !self.link_is_ready(link) || self.may_call(&call).is_err() || self.meter_frame(frame.body_len).is_err() {
             return None;

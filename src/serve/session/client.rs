@@ -11,7 +11,6 @@ use std::{
 };
 
 use tokio::{
-    io::AsyncWrite,
     net::TcpStream,
     time::{Instant as TokioInstant, Sleep},
 };
@@ -19,12 +18,15 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
     existence::Probe,
+    goodbye::Closing,
     guest::{Delayed, Guest},
     inbound::{Inbound, Read},
     link::{Link, State, outcome_of},
     lobby::Place,
     meter::{Meter, Pressure},
+    moving::LOOK,
     open::{Open, Own},
+    orphan::Orphan,
     outbox::Outbox,
     sessions::Sessions,
     settings::Shared,
@@ -37,40 +39,23 @@ use crate::{
     pool::{Member, Verdict},
     route::Caller,
     serve::accept::Seat,
+    session::Bell,
     telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome},
     tenancy::Over,
 };
 
-/// After this long a client that was told goodbye is dropped even if it does not close its side.
-const GOODBYE: Duration = Duration::from_secs(1);
-
 /// A client that is about to go is looked at this often.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
 
-/// Between the last byte and the end of our side: the Node SDK (1.0.14) drops what it has read but not handed on to the
-/// application when it sees the end.
-const QUIET: Duration = Duration::from_millis(250);
-
 /// A backend that could not be dialled is left alone by this client for so long.
 const AVOID: Duration = Duration::from_secs(1);
-
-/// How a client's connection ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Closing {
-    /// Why.
-    pub why: ClientEnd,
-    /// When that was decided.
-    pub since: Instant,
-    /// When the last byte for the client was written.
-    pub written: Option<Instant>,
-    /// Our side is closed; what the client still sends is read and thrown away, so that no reset overtakes our last bytes.
-    pub said_goodbye: bool,
-}
 
 /// The driver of one client.
 pub struct Client {
     pub(super) shared: Arc<Shared>,
     pub(super) caller: Caller,
+    /// Rung when a session of this client is on its way to another home.
+    pub(super) bell: Arc<Bell>,
     pub(super) socket: TcpStream,
     pub(super) inbound: Inbound,
     pub(super) outbox: Outbox,
@@ -121,6 +106,12 @@ pub struct Client {
     pub(super) last_active: Instant,
     pub(super) client_eof: Option<Instant>,
     pub(super) draining: bool,
+    /// It was lost in the middle of a turn.
+    pub(super) orphan: Option<Orphan>,
+    /// Its bell knows whom to wake.
+    listens: bool,
+    /// A request that was counted already is being handled once more.
+    pub(super) repeating: bool,
     /// The stage that was last looked at.
     stage: Option<Stage>,
     pub(super) closing: Option<Closing>,
@@ -141,6 +132,7 @@ impl Client {
         let pressure = Pressure::new(&shared.metrics.backpressure);
         Self {
             caller: Caller { number, address },
+            bell: Arc::new(Bell::new(number)),
             authenticated: !shared.asks(),
             waits,
             guest: None,
@@ -176,6 +168,9 @@ impl Client {
             last_active: now,
             client_eof: None,
             draining: false,
+            orphan: None,
+            listens: false,
+            repeating: false,
             stage: None,
             closing: None,
             now,
@@ -202,8 +197,13 @@ impl Client {
             return Poll::Ready(ClientEnd::Unauthenticated);
         }
         self.hear_signals(cx, workspace);
+        if !std::mem::replace(&mut self.listens, true) {
+            // One task drives this client from its first to its last poll.
+            self.bell.listen(cx.waker());
+        }
         let end = loop {
             match self.round(cx, workspace) {
+                Err(end) if self.is_orphaned(end, true, &mut workspace.out) => {}
                 Err(end) => break Some(end),
                 Ok(true) if self.meter.is_used_up(self.is_metered()) => {
                     yields(cx);
@@ -223,6 +223,7 @@ impl Client {
         self.write_waiting(cx)?;
         let mut progress = self.poll_links(cx, workspace)?;
         progress |= self.poll_client(cx, workspace)?;
+        progress |= self.answer_bell(&mut workspace.out);
         progress |= self.pad(&mut workspace.out);
         progress |= self.poll_tick(cx, workspace);
         if !workspace.out.is_empty() {
@@ -249,7 +250,10 @@ impl Client {
             Poll::Ready(read) => read.map_err(|error| reset_or_failed(&error))?,
         };
         match read {
-            Read::End => self.client_eof = Some(self.now),
+            Read::End => {
+                self.client_eof = Some(self.now);
+                self.is_orphaned(ClientEnd::Client, false, &mut workspace.out);
+            }
             Read::More => self.inbound.mark(true, false, self.now),
             Read::Chunk(_) if self.closing.is_some() => self.inbound.keep(&[]),
             Read::Chunk(chunk) => self.client_chunk(&workspace.read, chunk, &mut workspace.out),
@@ -353,38 +357,14 @@ impl Client {
     /// When this client has to be looked at for a delay or a pause of its own.
     fn wakes_in(&self) -> Duration {
         let until = [self.delayed.as_ref().map(|delayed| delayed.until), self.paused_until];
-        until.into_iter().flatten().map(|at| at.saturating_duration_since(self.now)).min().unwrap_or(Duration::MAX)
+        let wakes = until.into_iter().flatten().map(|at| at.saturating_duration_since(self.now)).min();
+        let away = if self.sessions.has_aways() || self.orphan.is_some() { LOOK } else { Duration::MAX };
+        wakes.unwrap_or(Duration::MAX).min(away)
     }
 
     /// Looks at the deadlines sooner than the tick that is running would.
     pub(super) fn hurry(&mut self) {
         self.tick = None;
-    }
-
-    /// Whether the connection has come to its end, and the steps there.
-    fn poll_end(&mut self, cx: &mut Context<'_>, workspace: &mut Workspace) -> Option<ClientEnd> {
-        if self.draining && self.closing.is_none() && self.is_idle() {
-            self.close(ClientEnd::Drained, &mut workspace.out);
-            let _ = self.flush(cx, workspace);
-        }
-        if self.client_eof.is_some() && self.links.iter().all(Option::is_none) && self.closing.is_none() {
-            self.close(ClientEnd::Client, &mut workspace.out);
-            let _ = self.flush(cx, workspace);
-        }
-        let closing = self.closing.as_mut()?;
-        let late = self.now.saturating_duration_since(closing.since) > GOODBYE;
-        // A large frame on its way ends first: the answers of the goodbye stand behind it.
-        let written = self.outbox.is_empty() && self.flow_from.is_none();
-        if written {
-            closing.written.get_or_insert(self.now);
-        }
-        // Whoever closed its side itself is not waiting for anything.
-        let heard = closing.written.is_some_and(|at| self.now.saturating_duration_since(at) >= QUIET);
-        let heard = heard || closing.why == ClientEnd::Client;
-        if !closing.said_goodbye && (heard || late) {
-            closing.said_goodbye = Pin::new(&mut self.socket).poll_shutdown(cx).is_ready();
-        }
-        (closing.said_goodbye && (self.client_eof.is_some() || late)).then_some(closing.why)
     }
 
     /// The link to a backend: the one that is there, or a new one.

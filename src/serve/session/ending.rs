@@ -2,7 +2,8 @@
 
 use super::{
     calls::Call,
-    client::{Client, Closing},
+    client::Client,
+    goodbye::Closing,
     inbound::{FLOW_BYTES, Flow},
     open::{NO_LINK, Open, OwnPurpose, Purpose},
     sessions::Slot,
@@ -163,37 +164,62 @@ impl Client {
         true
     }
 
-    /// Sessions whose link is gone. `lost`: they were live; the client is told how their turns ended.
+    /// Sessions whose link is gone. `lost`: they were live; they are opened elsewhere, or the client is told how their turns
+    /// ended.
     pub(super) fn forget_sessions_of(&mut self, id: LinkId, lost: bool, out: &mut Output) {
         for slot in self.sessions.slots(|entry| entry.link == id && entry.attachment.is_some()) {
-            let Some(entry) = self.sessions.get_mut(slot) else { continue };
-            let Some(attachment) = entry.attachment.take() else { continue };
-            let (session, busy) = (entry.id.clone(), entry.busy);
-            // A second client's link may still hold the session up; its turn is that client's to end.
-            if attachment.live().clients() == 1 {
-                let ended = attachment.live().end_turn(TurnEnd::BackendLost, self.now);
-                self.count_turn(slot, ended);
-            }
-            attachment.detach();
-            self.sessions.end_turn(slot);
-            if lost && busy {
-                self.tell_turn_cut(&session, "backend_lost", "the backend was lost in the middle of this turn", out);
-            }
-            if !lost {
-                self.sessions.remove(slot);
+            if self.sessions.get(slot).is_some_and(|entry| entry.away.is_some()) {
+                // It was on its way already; a new home that is lost, too, was told with what was asked there.
+                self.lose_home(slot, out);
+            } else if lost && self.may_rehome(slot) {
+                self.rehome(slot, out);
+            } else {
+                self.forget_session(slot, lost, out);
             }
         }
     }
 
-    /// Ends a cut turn for the client the way the runtime ends one.
-    fn tell_turn_cut(&mut self, session: &str, reason: &str, message: &str, out: &mut Output) {
-        let timestamp = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
-        let data = serde_json::json!({ "errorType": reason, "message": message });
-        for (kind, data) in [("session.error", data), ("session.idle", serde_json::json!({}))] {
-            let event_id = uuid::Uuid::new_v4().to_string();
-            let body = reply::event(session, kind, &data, &event_id, &timestamp);
-            self.tell(&body, out);
+    fn forget_session(&mut self, slot: Slot, lost: bool, out: &mut Output) {
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        let Some(attachment) = entry.attachment.take() else { return };
+        let (session, busy) = (entry.id.clone(), entry.busy);
+        // A second client's link may still hold the session up; its turn is that client's to end.
+        if attachment.live().clients() == 1 {
+            let ended = attachment.live().end_turn(TurnEnd::BackendLost, self.now);
+            self.count_turn(slot, ended);
         }
+        attachment.detach();
+        self.sessions.end_turn(slot);
+        if lost && busy {
+            self.tell_turn_error(&session, "backend_lost", "the backend was lost in the middle of this turn", out);
+            self.tell_idle(&session, out);
+        }
+        if !lost {
+            self.sessions.remove(slot);
+        }
+    }
+
+    /// Tells the client that a turn failed, the way the runtime does.
+    pub(super) fn tell_turn_error(&mut self, session: &str, reason: &str, message: &str, out: &mut Output) {
+        let data = serde_json::json!({ "errorType": reason, "message": message });
+        self.tell_made_up(session, "session.error", &data, out);
+    }
+
+    /// Tells the client that a turn has ended.
+    pub(super) fn tell_idle(&mut self, session: &str, out: &mut Output) {
+        self.tell_made_up(session, "session.idle", &serde_json::json!({}), out);
+    }
+
+    fn tell_made_up(&mut self, session: &str, kind: &str, data: &serde_json::Value, out: &mut Output) {
+        let timestamp = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
+        let event_id = uuid::Uuid::new_v4().to_string();
+        let body = reply::event(session, kind, data, &event_id, &timestamp);
+        if self.orphan.is_some()
+            && let Some(live) = self.sessions.find(session).and_then(|slot| self.live(slot))
+        {
+            self.keep_told(&live, &body);
+        }
+        self.tell(&body, out);
     }
 
     pub(super) fn answer_all_open(&mut self, reason: Reason, message: &str, out: &mut Output) {
@@ -236,7 +262,8 @@ impl Client {
         for slot in self.sessions.slots(|entry| entry.busy) {
             if let Some(entry) = self.sessions.get(slot) {
                 let session = entry.id.clone();
-                self.tell_turn_cut(&session, "draining", "the proxy stopped before this turn had ended", out);
+                self.tell_turn_error(&session, "draining", "the proxy stopped before this turn had ended", out);
+                self.tell_idle(&session, out);
                 self.sessions.end_turn(slot);
             }
         }
@@ -261,6 +288,8 @@ impl Client {
             || self.paused_until.is_some()
             || self.delayed.is_some()
             || self.borrows
+            || self.sessions.has_aways()
+            || self.orphan.is_some()
             || self.shared.settings.cut_when_down
     }
 
@@ -284,9 +313,12 @@ impl Client {
                 return self.close(ClientEnd::Timeout, out);
             }
         }
-        if self.client_eof.is_some_and(|at| since(at) >= HALF_CLOSE) {
+        self.look_after_orphan(out);
+        if self.orphan.is_none() && self.client_eof.is_some_and(|at| since(at) >= HALF_CLOSE) {
             self.close(ClientEnd::Client, out);
         }
+        self.look_after_aways(out);
+        self.look_at_silence(out);
         self.end_doubtful_turns();
         self.time_out_links(out);
         self.time_out_requests(out);
@@ -364,7 +396,13 @@ impl Client {
                 link.metrics.closed.get(why).inc();
             }
         }
+        if self.orphan.is_some() {
+            self.shared.pool.journeys.orphans.dec();
+        }
         for slot in self.sessions.slots(|_| true) {
+            if let Some(live) = self.live(slot).filter(|_| self.orphan.is_some()) {
+                live.unkeep(self.caller.number);
+            }
             let Some(entry) = self.sessions.get_mut(slot) else { continue };
             let Some(attachment) = entry.attachment.take() else { continue };
             if attachment.live().clients() == 1

@@ -207,7 +207,8 @@ impl Client {
 
     /// Takes a new session out of the tenant's quota. `true`: it is over it, and the call was answered.
     pub(super) fn is_over_creates(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
-        let over = self.guest.as_ref().and_then(|guest| guest.tenant.quota.take_create(self.now).err());
+        let guest = self.guest.as_ref().filter(|_| !self.repeating);
+        let over = guest.and_then(|guest| guest.tenant.quota.take_create(self.now).err());
         match over {
             Some(over) => {
                 self.refuse_over(call, &over, Rule::Creates, out);

@@ -219,13 +219,15 @@ impl Client {
     }
 
     /// Handles a request that was not sent anywhere yet once more.
-    fn again(&mut self, body: &[u8], out: &mut Output) {
+    pub(super) fn again(&mut self, body: &[u8], out: &mut Output) {
         self.meter.frames_in = self.meter.frames_in.saturating_sub(1);
+        let repeating = std::mem::replace(&mut self.repeating, true);
         match connect_id(body) {
             // Its token was right the first time.
             Some(id) => self.connect_general(&id, out),
             None => self.client_frame(&Frame::of_body(body), out),
         }
+        self.repeating = repeating;
     }
 }
 

@@ -31,7 +31,14 @@ pub(super) struct Guest {
     pub apart: bool,
     /// What is counted for its tenant.
     pub metrics: Arc<TenantMetrics>,
-    _seat: Hold,
+    seat: Option<Hold>,
+}
+
+impl Guest {
+    /// It is lost, and somebody else may come in its place.
+    pub fn leave_seat(&mut self) {
+        self.seat = None;
+    }
 }
 
 /// Why a client is not let in.
@@ -59,7 +66,7 @@ impl Shared {
         Some(match tenant.quota.hold(Held::Connection) {
             Ok(seat) => {
                 let metrics = self.tenant_metrics(&who.tenant);
-                Ok(Guest { label: who.to_string().into(), who, tenant, apart, metrics, _seat: seat })
+                Ok(Guest { label: who.to_string().into(), who, tenant, apart, metrics, seat: Some(seat) })
             }
             Err(over) => Err(TurnedAway::Full(over)),
         })
@@ -144,7 +151,7 @@ impl Client {
 
     /// Counts a frame for its tenant and takes it out of the tenant's quota.
     pub(super) fn meter_frame(&self, bytes: usize) -> Result<(), Over> {
-        let Some(guest) = &self.guest else { return Ok(()) };
+        let Some(guest) = self.guest.as_ref().filter(|_| !self.repeating) else { return Ok(()) };
         if guest.tenant.quota.is_metered() { guest.tenant.quota.take_frame(bytes as u64, self.now) } else { Ok(()) }
     }
 

@@ -4,13 +4,17 @@
 //! - [`SessionMode`]: what the clients of one listener share; gives the accept loop its handler.
 //! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
-//! - `placing`: create, resume, search, lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
+//! - `placing`: create, resume, search; `gathering`: lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
 //! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
-//! - `stage`: serving, draining, over.
+//! - `away`, `moving`, `missed`, `remembered`, `settled`: a session that changes its home.
+//! - `stalled`: a turn of which nothing is heard.
+//! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
+//! - `goodbye`, `stage`: the end of a connection; serving, draining, over.
 //! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
 
 mod answers;
+mod away;
 mod borrowed;
 mod calls;
 mod chunk;
@@ -18,19 +22,29 @@ mod client;
 mod door;
 mod ending;
 mod existence;
+mod gathering;
+mod goodbye;
 mod greeting;
 mod guest;
 mod inbound;
 mod link;
 mod lobby;
 mod meter;
+mod missed;
+mod moving;
 mod open;
+mod orphan;
 mod outbox;
+mod pending;
 mod placing;
+mod remembered;
+mod returning;
 mod sessions;
 mod settings;
+mod settled;
 mod sight;
 mod stage;
+mod stalled;
 mod wall;
 mod workspace;
 mod writing;
@@ -67,7 +81,7 @@ impl SessionMode {
                 shared.listener.rejected.get(Rejection::Denied).inc();
                 return;
             }
-            Keepalive::default().ask(&socket);
+            Keepalive::within(shared.settings.client_timeout).ask(&socket);
             let place = shared.asks().then(|| shared.lobby.enter(address.ip()));
             let client = Client::new(shared.clone(), socket, address, seat, place);
             shared.tracker.spawn(client.run());

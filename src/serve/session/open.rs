@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::sessions::Slot;
+use super::{moving::Errand, sessions::Slot};
 use crate::{mux::LinkId, pool::Member, wire::MethodIndex};
 
 /// No link: the request is answered from several (see [`Purpose::Gather`]).
@@ -26,6 +26,12 @@ pub struct Open {
 pub enum Purpose {
     /// Nothing.
     Plain,
+    /// It concerns a session of this client.
+    On(Slot),
+    /// It makes a setting of a session: its method and body, to be made again at a new home.
+    Setting(Slot, Box<(MethodIndex, Vec<u8>)>),
+    /// It waits for the session's new home.
+    Held,
     /// It greets the link.
     Connect,
     /// A prompt is queued.
@@ -88,4 +94,10 @@ pub enum OwnPurpose {
     Gather(usize),
     /// Whether the backend knows an id.
     Exists(usize),
+    /// A session that somebody came back for is let go.
+    Yield(Slot),
+    /// Whether a turn runs of which nothing was heard.
+    Activity(Slot),
+    /// A session changes its home.
+    Move(Slot, Errand),
 }

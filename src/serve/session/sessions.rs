@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use ahash::AHashMap;
 
+use super::{away::Away, missed::Told, pending::Pending, remembered::Remembered, settled::Settled, stalled::Heard};
 use crate::{mux::LinkId, pool::Member, session::Attachment};
 
 /// A session's place in the table; the serial tells a reused place apart.
@@ -40,6 +41,20 @@ pub struct Entry {
     pub doubtful: Option<Instant>,
     /// The turn has no visible piece of an answer yet.
     pub awaits_delta: bool,
+    /// What its create or resume said, to open it once more elsewhere.
+    pub params: Option<Arc<Remembered>>,
+    /// It is on its way to another home. Changed by [`Sessions::set_away`] and [`Sessions::take_away`].
+    pub away: Option<Box<Away>>,
+    /// What this client was told of it.
+    pub told: Told,
+    /// Settings that its client made by later calls.
+    pub settled: Settled,
+    /// When something was last heard of it.
+    pub heard: Heard,
+    /// What its backend asks by events.
+    pub pending: Pending,
+    /// Events that wait for others to be told first. Changed by [`Sessions::withhold`] and [`Sessions::take_fresh`].
+    pub fresh: Option<Vec<Vec<u8>>>,
     serial: u32,
 }
 
@@ -54,6 +69,12 @@ pub struct Sessions {
     busy: usize,
     /// How many wait for a delta: while none does, delta events need no look-up.
     awaiting: usize,
+    /// How many turns are listened to for every sign of life.
+    listening: usize,
+    /// How many are on their way to another home.
+    away: usize,
+    /// How many have events that wait.
+    withholding: usize,
 }
 
 impl Sessions {
@@ -83,7 +104,7 @@ impl Sessions {
         }
         let id: Arc<str> = id.into();
         self.serial += 1;
-        let home = attachment.live().home().clone();
+        let home = attachment.live().home();
         let entry = Entry {
             id: id.clone(),
             attachment: Some(attachment),
@@ -97,6 +118,13 @@ impl Sessions {
             sends: 0,
             doubtful: None,
             awaits_delta: false,
+            params: None,
+            away: None,
+            told: Told::default(),
+            settled: Settled::default(),
+            heard: Heard::now(Instant::now()),
+            pending: Pending::default(),
+            fresh: None,
             serial: self.serial,
         };
         let index = self.free.pop().unwrap_or(self.entries.len() as u32);
@@ -112,6 +140,11 @@ impl Sessions {
     pub fn remove(&mut self, slot: Slot) -> Option<Entry> {
         self.get(slot)?;
         self.end_turn(slot);
+        self.take_away(slot);
+        self.take_fresh(slot);
+        if self.get(slot).is_some_and(|entry| entry.heard.is_listening()) {
+            self.stop_listening();
+        }
         let entry = self.entries[slot.index as usize].take()?;
         self.index.remove(&entry.id);
         self.free.push(slot.index);
@@ -153,15 +186,69 @@ impl Sessions {
         self.busy -= usize::from(ended);
     }
 
+    /// The session is on its way.
+    pub fn set_away(&mut self, slot: Slot, away: impl Into<Box<Away>>) {
+        if let Some(entry) = self.get_mut(slot)
+            && entry.away.replace(away.into()).is_none()
+        {
+            self.away += 1;
+        }
+    }
+
+    /// It has arrived, or is lost.
+    pub fn take_away(&mut self, slot: Slot) -> Option<Box<Away>> {
+        let away = self.get_mut(slot)?.away.take();
+        self.away -= usize::from(away.is_some());
+        away
+    }
+
+    /// Whether any session is on its way.
+    pub fn has_aways(&self) -> bool {
+        self.away > 0
+    }
+
+    /// Its events wait from now on.
+    pub fn withhold(&mut self, slot: Slot) {
+        if let Some(entry) = self.get_mut(slot)
+            && entry.fresh.is_none()
+        {
+            entry.fresh = Some(Vec::new());
+            self.withholding += 1;
+        }
+    }
+
+    /// They wait no longer.
+    pub fn take_fresh(&mut self, slot: Slot) -> Option<Vec<Vec<u8>>> {
+        let fresh = self.get_mut(slot)?.fresh.take();
+        self.withholding -= usize::from(fresh.is_some());
+        fresh
+    }
+
+    /// Whether events of any session wait.
+    #[inline]
+    pub fn withholds(&self) -> bool {
+        self.withholding > 0
+    }
+
     /// How many turns run.
     pub fn busy(&self) -> usize {
         self.busy
     }
 
-    /// Whether any turn waits for its first delta.
+    /// Whether any turn waits for its first delta, or is listened to.
     #[inline]
     pub fn awaits_delta(&self) -> bool {
-        self.awaiting > 0
+        self.awaiting > 0 || self.listening > 0
+    }
+
+    /// One more turn is listened to.
+    pub fn listen(&mut self) {
+        self.listening += 1;
+    }
+
+    /// One less is.
+    pub fn stop_listening(&mut self) {
+        self.listening = self.listening.saturating_sub(1);
     }
 
     /// The places of the sessions for which `wanted` holds.

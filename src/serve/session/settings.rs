@@ -48,6 +48,20 @@ pub struct SessionSettings {
     pub passive_health: bool,
     /// Links to a backend that health calls down are cut; otherwise they stay, for it may only be busy.
     pub cut_when_down: bool,
+    /// Sessions of a lost backend are opened elsewhere.
+    pub rehome: bool,
+    /// Requests of a session wait no longer than this for its new home.
+    pub rehome_wait: Duration,
+    /// Longest wait for a backend that is to close or open a session which moves.
+    pub move_timeout: Duration,
+    /// A turn whose client is lost goes on for so long; `None`: it ends with its client.
+    pub linger: Option<Duration>,
+    /// What only a lost client could answer is refused after this.
+    pub orphan_wait: Duration,
+    /// A turn of which nothing was heard for so long is looked at; `None`: never.
+    pub stall_after: Option<Duration>,
+    /// A client that vanished is known after this.
+    pub client_timeout: Duration,
     /// Series by tenant; otherwise all tenants count as one.
     pub tenant_metrics: bool,
 }
@@ -71,6 +85,13 @@ impl Default for SessionSettings {
             allow_shutdown: false,
             passive_health: true,
             cut_when_down: false,
+            rehome: true,
+            rehome_wait: Duration::from_secs(30),
+            move_timeout: Duration::from_secs(10),
+            linger: Some(Duration::from_secs(60)),
+            orphan_wait: Duration::from_secs(30),
+            stall_after: Some(Duration::from_secs(600)),
+            client_timeout: Duration::from_secs(60),
             tenant_metrics: false,
         }
     }
@@ -89,7 +110,7 @@ impl SessionSettings {
     /// How often a client with something to wait for looks at its deadlines: a quarter of the shortest, at most a second.
     pub fn tick(&self) -> Duration {
         let all = [self.header_timeout, self.body_timeout, self.auth_timeout, self.quick_timeout, self.create_timeout];
-        let shortest = all.into_iter().chain([self.long_timeout]).min().unwrap_or_default();
+        let shortest = all.into_iter().chain([self.long_timeout]).chain(self.stall_after).min().unwrap_or_default();
         (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1))
     }
 }

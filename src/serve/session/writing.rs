@@ -7,6 +7,7 @@ use tokio::io::AsyncWrite;
 use super::{
     client::Client,
     link::State,
+    outbox::Outbox,
     workspace::{CLIENT, Workspace},
 };
 use crate::telemetry::{ClientEnd, LinkEnd, Way};
@@ -24,6 +25,9 @@ impl Client {
             let bytes: usize = parts.clone().map(<[u8]>::len).sum();
             if dest == CLIENT {
                 self.meter.bytes_out += bytes as u64;
+                if self.is_deaf() {
+                    continue;
+                }
                 if let Err(error) = self.outbox.write(&mut self.socket, cx, parts) {
                     result = Err(reset_or_failed(&error));
                 }
@@ -43,8 +47,16 @@ impl Client {
         if workspace.out.is_empty() { result } else { self.flush(cx, workspace).and(result) }
     }
 
+    /// Nothing can be written to the client any more.
+    fn is_deaf(&self) -> bool {
+        self.orphan.is_some_and(|orphan| orphan.deaf)
+    }
+
     /// Tries again to write what sockets did not take; that also asks to be woken when they do.
     pub(super) fn write_waiting(&mut self, cx: &mut Context<'_>) -> Result<(), ClientEnd> {
+        if self.is_deaf() {
+            self.outbox = Outbox::default();
+        }
         if !self.outbox.is_empty() {
             let written = self.outbox.write(&mut self.socket, cx, std::iter::empty());
             written.map_err(|error| reset_or_failed(&error))?;
@@ -56,6 +68,7 @@ impl Client {
                 let _ = link.outbox.write(socket, cx, std::iter::empty());
             }
             if self.client_eof.is_some()
+                && self.orphan.is_none()
                 && link.outbox.is_empty()
                 && matches!(link.state, State::Ready)
                 && !link.half_closed

@@ -53,6 +53,14 @@ families! {
     turn_duration: Histograms<1> = histograms("pilotfish_turn_duration_seconds", ["pool"], TURN; "From session.send to session.idle.");
     first_delta: Histograms<1> = histograms("pilotfish_time_to_first_delta_seconds", ["pool"], FIRST_DELTA; "From session.send to the first piece of the answer.");
 
+    moves: Counters<3> = counters("pilotfish_session_moves_total", ["pool", "cause", "outcome"]; "Sessions that were to get another home.");
+    move_duration: Histograms<1> = histograms("pilotfish_session_move_seconds", ["pool"], REQUEST; "From the begin of a move, or the loss of the home, until the session is live again.");
+    missed_events: Counters<1> = counters("pilotfish_missed_events_total", ["pool"]; "Events that a lost link had not delivered and that were fetched.");
+    orphans: Gauges<1> = gauges("pilotfish_orphans", ["pool"]; "Clients that were lost in the middle of a turn and are kept for it.");
+    orphans_ended: Counters<2> = counters("pilotfish_orphan_sessions_total", ["pool", "outcome"]; "Sessions of clients that were lost in the middle of a turn.");
+    orphan_answers: Counters<1> = counters("pilotfish_orphan_answers_total", ["pool"]; "Requests of backends that were refused because the client who could answer was gone.");
+    stalls: Counters<2> = counters("pilotfish_stalled_turns_total", ["pool", "outcome"]; "Turns of which nothing was heard for too long.");
+
     requests: Counters<3> = counters("pilotfish_requests_total", ["pool", "method", "outcome"]; "Requests of clients that were answered: ok and error by a backend, any other outcome by us.");
     request_duration: Histograms<2> = histograms("pilotfish_request_duration_seconds", ["pool", "method"], REQUEST; "From a client's request to its answer.");
     errors: Counters<1> = counters("pilotfish_errors_total", ["reason"]; "Errors that this proxy answered itself.");
@@ -70,6 +78,7 @@ families! {
     probes: Counters<3> = counters("pilotfish_probes_total", ["pool", "backend", "outcome"]; "Health checks that ended.");
     probe_duration: Histograms<2> = histograms("pilotfish_probe_duration_seconds", ["pool", "backend"], PROBE; "Duration of health checks.");
     verdict_changes: Counters<2> = counters("pilotfish_verdict_changes_total", ["pool", "backend"]; "Times that health changed its mind.");
+    operations: Counters<3> = counters("pilotfish_operations_total", ["pool", "kind", "outcome"]; "Operations that took backends out and back, and have ended.");
     pool_panic: Gauges<1> = gauges("pilotfish_pool_panic", ["pool"]; "1 when so few backends look healthy that all are used.");
     restarts: Counters<2> = counters("pilotfish_restarts_total", ["pool", "backend"]; "Restarts of supervised backends.");
 

@@ -7,9 +7,10 @@ use prometheus::{Histogram, IntCounter, IntGauge};
 use super::{
     families::Families,
     family::{ByLabel, Counters},
+    journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Label, LinkEnd, LinkOutcome, ProbeOutcome, Reason, Rejection, SessionState, Towards,
-        TurnOutcome, Way,
+        BackendState, ClientEnd, Label, LinkEnd, LinkOutcome, OperationKind, OperationOutcome, ProbeOutcome, Reason,
+        Rejection, SessionState, Towards, TurnOutcome, Way,
     },
 };
 
@@ -125,6 +126,9 @@ pub struct PoolMetrics {
     pub first_delta: Histogram,
     /// 1 when the panic threshold lets everything through.
     pub panic: IntGauge,
+    /// Sessions that outlive something.
+    pub journeys: JourneyMetrics,
+    operations: Box<[ByLabel<OperationOutcome, IntCounter>]>,
     methods: Box<[OnceLock<MethodMetrics>]>,
     maker: MethodMaker,
 }
@@ -139,10 +143,14 @@ struct MethodMaker {
 
 impl PoolMetrics {
     pub(super) fn new(of: &Families, pool: &str, names: std::sync::Arc<[Box<str>]>) -> Self {
+        let operations =
+            |kind: &OperationKind| ByLabel::new(|outcome| of.operations.with([pool, kind.label(), outcome]));
         Self {
             turn_duration: of.turn_duration.with([pool]),
             first_delta: of.first_delta.with([pool]),
             panic: of.pool_panic.with([pool]),
+            journeys: JourneyMetrics::new(of, pool),
+            operations: OperationKind::ALL.iter().map(operations).collect(),
             // One more than there are names: the last is `other`.
             methods: (0..=names.len()).map(|_| OnceLock::new()).collect(),
             maker: MethodMaker {
@@ -152,6 +160,11 @@ impl PoolMetrics {
                 duration: of.request_duration.clone(),
             },
         }
+    }
+
+    /// Counts an operation that has ended.
+    pub fn operated(&self, kind: OperationKind, outcome: OperationOutcome) {
+        self.operations[kind.index()].get(outcome).inc();
     }
 
     /// The handle of the method with this index in the table that [`super::Metrics::new`] got; of `other` for `None`

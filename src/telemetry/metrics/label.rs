@@ -189,6 +189,70 @@ labels! {
         BackendLost = "backend_lost",
         /// Its client left.
         ClientLost = "client_lost",
+        /// Nothing was heard of it for too long.
+        Stalled = "stalled",
+    }
+
+    /// Why a session was to get another home.
+    MoveCause {
+        /// Its home, or the way there, was lost.
+        Lost = "lost",
+        /// Its home is being drained.
+        Drain = "drain",
+        /// Its hash says that it belongs elsewhere.
+        Rebalance = "rebalance",
+    }
+
+    /// How that ended.
+    MoveOutcome {
+        /// It lives at another backend.
+        Moved = "moved",
+        /// It lives where it lived before.
+        Stayed = "stayed",
+        /// Something of it was under way; it is tried again later.
+        Refused = "refused",
+        /// It could not be opened anywhere in time.
+        Lost = "lost",
+    }
+
+    /// What became of a session whose client was lost in the middle of a turn.
+    OrphanEnd {
+        /// Another connection of its owner attached to it.
+        TakenOver = "taken_over",
+        /// Nobody came, and the turn had ended.
+        Finished = "finished",
+        /// Nobody came, and the turn was still running.
+        Expired = "expired",
+    }
+
+    /// What became of a turn of which nothing was heard.
+    StallEnd {
+        /// It had ended; what was missed was delivered.
+        Finished = "finished",
+        /// It was ended with an error.
+        Ended = "ended",
+    }
+
+    /// What takes backends out and back.
+    OperationKind {
+        /// One backend was started again by an operator.
+        Restart = "restart",
+        /// All of them, one after the other.
+        RollingRestart = "rolling_restart",
+        /// One that was due: its age, its size, its pace.
+        Recycle = "recycle",
+    }
+
+    /// How that ended.
+    OperationOutcome {
+        /// All are back.
+        Done = "done",
+        /// All are back; the deadline of a drain passed before a backend was empty.
+        Late = "late",
+        /// It ended at the first backend that failed.
+        Failed = "failed",
+        /// The proxy stopped before.
+        Stopped = "stopped",
     }
 
     /// What we threw away.
@@ -267,6 +331,8 @@ labels! {
         Down = "down",
         /// Healthy, and the operator wants no new sessions on it.
         Draining = "draining",
+        /// The operator wants no sessions on it, and nothing is left there.
+        Drained = "drained",
     }
 
     /// Which way bytes go, seen from this process.

@@ -4,6 +4,7 @@ mod families;
 mod family;
 mod handles;
 mod held;
+mod journey;
 mod label;
 mod process;
 #[cfg(test)]
@@ -26,9 +27,11 @@ pub use self::{
         BackendMetrics, BackpressureMetrics, DrainMetrics, ListenerMetrics, MethodMetrics, Outcome, PoolMetrics,
     },
     held::Held,
+    journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, ProbeOutcome, Reason, Rejection, Rule,
-        SessionState, Towards, TurnOutcome, Way,
+        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, MoveCause, MoveOutcome, OperationKind,
+        OperationOutcome, OrphanEnd, ProbeOutcome, Reason, Rejection, Rule, SessionState, StallEnd, Towards,
+        TurnOutcome, Way,
     },
     tenant::TenantMetrics,
 };

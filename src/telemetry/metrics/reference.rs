@@ -1,8 +1,8 @@
 //! `docs/metrics.md`, generated from the declarations, so that the two cannot differ.
 
 use super::{
-    BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Metrics, ProbeOutcome, Reason, Rejection,
-    SessionState, Towards, TurnOutcome, Way,
+    BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Metrics, OperationKind, OperationOutcome,
+    ProbeOutcome, Reason, Rejection, SessionState, Towards, TurnOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -49,6 +49,8 @@ fn page() -> String {
         ("`reason` of `pilotfish_dropped_total`", values::<Dropped>()),
         ("`state` of `pilotfish_backend_state`", values::<BackendState>()),
         ("`outcome` of `pilotfish_probes_total`", values::<ProbeOutcome>()),
+        ("`kind` of `pilotfish_operations_total`", values::<OperationKind>()),
+        ("`outcome` of `pilotfish_operations_total`", values::<OperationOutcome>()),
         ("`direction`", values::<Way>()),
         ("`towards`", values::<Towards>()),
     ] {

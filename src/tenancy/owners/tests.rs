@@ -114,3 +114,14 @@ fn shards_share_the_load() {
     let fullest = owners.shards.iter().map(|shard| shard.lock().len()).max();
     assert!(fullest.is_some_and(|most| most < 200), "{fullest:?}");
 }
+
+#[test]
+fn all_are_told() {
+    let owners = Owners::new();
+    for id in ["one", "two"] {
+        owners.record(id, owner("a"));
+    }
+    let mut all = owners.all();
+    all.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(all, [("one".into(), owner("a")), ("two".into(), owner("a"))]);
+}

@@ -98,3 +98,14 @@ fn revoking_leaves_the_config() {
     shares.forget("board");
     assert!(shares.allows("board", alice().borrowed(), &Identity::of("bob")));
 }
+
+#[test]
+fn grants_can_be_made_again_elsewhere() {
+    let (here, there) = (shares("alice--x", &["bob"]), shares("alice--x", &["bob"]));
+    here.grant("alice--1", &alice(), grantee("bob/ben"));
+    for (id, owner, to) in here.grants() {
+        to.into_iter().for_each(|to| there.grant(&id, &owner, to));
+    }
+    assert_eq!(there.granted(), [("alice--1".to_owned(), vec![grantee("bob/ben")])]);
+    assert!(there.allows("alice--1", alice().borrowed(), &user("bob", "ben")));
+}

@@ -1,6 +1,6 @@
 //! The admin listener as the scenarios look at it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde_json::Value;
 use tokio::{
@@ -12,8 +12,13 @@ use crate::{deadline::within, process::Pilotfish};
 
 /// Status code and body of a page.
 pub async fn page(proxy: &Pilotfish, path: &str) -> (u16, String) {
+    page_at(proxy.addr("admin"), path).await
+}
+
+/// The same by address.
+pub async fn page_at(addr: SocketAddr, path: &str) -> (u16, String) {
     let read = async {
-        let mut stream = TcpStream::connect(proxy.addr("admin")).await.expect("the admin listener");
+        let mut stream = TcpStream::connect(addr).await.expect("the admin listener");
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("an open connection");
         let mut answer = String::new();
@@ -23,6 +28,19 @@ pub async fn page(proxy: &Pilotfish, path: &str) -> (u16, String) {
     let answer = within(|| format!("GET {path}"), read).await;
     let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line");
     (status, answer.split_once("\r\n\r\n").expect("a body").1.to_owned())
+}
+
+/// Asks for a page until it is as wanted.
+pub async fn until_page(proxy: &Pilotfish, path: &str, wanted: impl Fn(&str) -> bool) -> (u16, String) {
+    let wait = async {
+        loop {
+            let (code, body) = page(proxy, path).await;
+            if wanted(&body) {
+                return (code, body);
+            }
+        }
+    };
+    within(|| format!("{path} as wanted"), wait).await
 }
 
 /// `/status`.

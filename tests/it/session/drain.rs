@@ -231,7 +231,7 @@ async fn a_half_close_is_passed_on_and_answers_still_come() {
 
 #[tokio::test]
 async fn a_client_that_resets_in_a_turn_takes_only_itself_away() {
-    let rig = Rig::new(1).await;
+    let rig = Rig::with(Plan { pool: "on_client_loss = \"abort\"", ..Plan::default() }).await;
     let gate = rig.gate();
     let stays = rig.client().await;
     create(&stays, "stays").await;

@@ -9,7 +9,7 @@ mod matrix;
 mod names;
 mod posture;
 mod quota;
-mod rig;
+pub mod rig;
 mod secrets;
 mod sharing;
 mod sight;

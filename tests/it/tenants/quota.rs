@@ -160,7 +160,8 @@ async fn a_session_that_was_not_made_takes_no_place() {
 
 #[tokio::test]
 async fn turns() {
-    let rig = rig("turns = 1").await;
+    let pool = "on_client_loss = \"abort\"";
+    let rig = Rig::with(Plan { more: &limited("turns = 1"), env: ENV, pool, ..Plan::default() }).await;
     let (alice, bob) = (login(&rig, ALICE).await, login(&rig, BOB).await);
     for session in ["alice--1", "alice--2"] {
         create(&alice, session).await;

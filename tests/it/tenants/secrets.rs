@@ -57,6 +57,8 @@ async fn chatty(format: &str) -> Rig {
     let cli = FakeCli::with(&name(0), Options { token: Some(BACKEND.into()), ..Options::default() }).await;
     let config = plan.config(&[cli.addr()]);
     // The rig's own tables of the same names are empty.
+    // The one backend dies, and what waits for another one is not to wait for long.
+    let config = config.replacen("storage = \"shared\"", "storage = \"shared\"\nrehome_wait = \"500ms\"", 1);
     let config = config.replacen("[listener.session]\n\n", "", 1);
     let config =
         config.replace("level = \"info,pilotfish::serve=debug\"", &format!("level = \"trace\"\nformat = \"{format}\""));

@@ -1,0 +1,55 @@
+//! Spreads work over time: when a backend dies, its sessions do not fall on the others all at once.
+
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+/// Hands out moments, so many a second.
+#[derive(Debug)]
+pub struct Pacer {
+    gap: Duration,
+    next: Mutex<Option<Instant>>,
+}
+
+impl Pacer {
+    /// `rate` moments a second; none or less: no limit.
+    pub fn new(rate: f64) -> Self {
+        let gap = if rate > 0.0 { Duration::from_secs_f64(1.0 / rate) } else { Duration::ZERO };
+        Self { gap, next: Mutex::default() }
+    }
+
+    /// The next moment that is free, which is taken by that.
+    pub fn next(&self, now: Instant) -> Instant {
+        let mut next = self.next.lock();
+        let at = next.map_or(now, |at| at.max(now));
+        *next = Some(at + self.gap);
+        at
+    }
+
+    /// Takes a moment if one is free by now.
+    pub fn take(&self, now: Instant) -> bool {
+        let mut next = self.next.lock();
+        let free = next.is_none_or(|at| at <= now);
+        if free {
+            *next = Some(now + self.gap);
+        }
+        free
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_apart() {
+        let (pacer, now) = (Pacer::new(10.0), Instant::now());
+        let gap = Duration::from_millis(100);
+        assert_eq!([pacer.next(now), pacer.next(now), pacer.next(now)], [now, now + gap, now + gap * 2]);
+        assert_eq!(pacer.next(now + gap * 9), now + gap * 9, "what was not used is not saved up");
+        assert!(!pacer.take(now + gap * 9));
+        assert!(pacer.take(now + gap * 10));
+        let free = Pacer::new(0.0);
+        assert_eq!([free.next(now), free.next(now)], [now, now]);
+    }
+}

@@ -1,0 +1,436 @@
+//! A session changes its home: what this client does for it, one step after the other. Who does what is decided in
+//! `session::relocation`; here it is sent, and the answers are taken in.
+
+use std::{sync::Arc, time::Duration};
+
+use zeroize::Zeroizing;
+
+use super::{
+    away::{Asked, Away},
+    chunk::Frame,
+    client::Client,
+    open::{NO_LINK, Own, OwnPurpose},
+    sessions::Slot,
+    workspace::Output,
+};
+use crate::{
+    mux::LinkId,
+    pool::{Member, Verdict},
+    session::{
+        Live, TurnEnd,
+        relocation::{Cause, Homeless, Step},
+    },
+    telemetry::{LinkEnd, MoveCause, MoveOutcome},
+    wire::{Reason, RequestId, reply},
+};
+
+/// A session that waits for a backend is looked at this often.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
+
+/// What a request of ours about a session on its way is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// It ends at its old home.
+    Close,
+    /// It is resumed at the new one.
+    Resume,
+    /// No disk has it, so it is made again.
+    Create,
+    /// It lives again, and this client attaches to it.
+    Follow,
+    /// Settings that its client made are made again.
+    Settle,
+    /// What of it was not delivered.
+    Missed,
+    /// This client comes back for what a lost one keeps.
+    Return,
+}
+
+impl Client {
+    /// Looks at the sessions that the bell was rung for. `true`: it was rung.
+    pub(super) fn answer_bell(&mut self, out: &mut Output) -> bool {
+        if !self.bell.is_rung() {
+            return false;
+        }
+        for live in self.bell.take() {
+            let slot = self.sessions.find(live.id());
+            if let Some(slot) = slot.filter(|slot| self.live(*slot).is_some_and(|mine| Arc::ptr_eq(&mine, &live))) {
+                self.heed_hurry(slot, &live, out);
+                self.yield_session(slot, &live, out);
+                self.advance(slot, out);
+            }
+        }
+        true
+    }
+
+    /// The session's home is being drained, and the time for its turn is over.
+    fn heed_hurry(&mut self, slot: Slot, live: &Arc<Live>, out: &mut Output) {
+        let Some(entry) = self.sessions.get(slot).filter(|entry| entry.busy && entry.away.is_none()) else { return };
+        let (link, session) = (entry.link, entry.id.clone());
+        match live.hurried() {
+            0 => {}
+            1 => self.ask_abort(link, &session, out),
+            _ => {
+                let ended = live.end_turn(TurnEnd::Aborted, self.now);
+                self.count_turn(slot, ended);
+                self.sessions.end_turn(slot);
+                if let Some(entry) = self.sessions.get_mut(slot) {
+                    (entry.sends, entry.doubtful) = (0, None);
+                }
+                self.tell_turn_error(&session, "draining", "the backend was drained before this turn had ended", out);
+                self.tell_idle(&session, out);
+            }
+        }
+    }
+
+    /// Asks a session's home to end its turn.
+    pub(super) fn ask_abort(&mut self, link: LinkId, session: &str, out: &mut Output) {
+        let own = self.own.open(Own { link, purpose: OwnPurpose::Setup });
+        let params = format!(r#"{{"sessionId":"{session}"}}"#);
+        self.send(&Frame::of_body(&reply::request(&own, "session.abort", &params)), Some(&own), link, out);
+    }
+
+    /// The pin of a session of this client.
+    pub(super) fn live(&self, slot: Slot) -> Option<Arc<Live>> {
+        self.sessions.get(slot)?.attachment.as_ref().map(|attachment| attachment.live().clone())
+    }
+
+    /// Whether a session whose link was lost is opened elsewhere by us: it was live, and it is known how.
+    pub(super) fn may_rehome(&self, slot: Slot) -> bool {
+        let serving = self.closing.is_none() && self.client_eof.is_none() && !self.draining;
+        let known = self.sessions.get(slot).is_some_and(|entry| entry.open && entry.params.is_some());
+        self.shared.settings.rehome && serving && known
+    }
+
+    /// The link to a session's home is gone: it is opened elsewhere, or there once more.
+    pub(super) fn rehome(&mut self, slot: Slot, out: &mut Output) {
+        let Some(live) = self.live(slot) else { return };
+        let (me, now) = (self.caller.number, self.now);
+        let mut away = Away::new(now);
+        let busy = self.sessions.get(slot).is_some_and(|entry| entry.busy);
+        if busy {
+            away.cut_turn(now);
+        } else {
+            away.not_before = self.shared.router.pool().pacer().next(now);
+        }
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            (entry.sends, entry.doubtful) = (0, None);
+        }
+        self.sessions.set_away(slot, away);
+        self.hurry();
+        live.relocate(|course| course.lost(me, now));
+        self.advance(slot, out);
+    }
+
+    /// The link to the home of a session on its way is gone.
+    pub(super) fn lose_home(&mut self, slot: Slot, out: &mut Output) {
+        let Some(live) = self.live(slot) else { return };
+        let now = self.now;
+        if let Some(entry) = self.sessions.get_mut(slot)
+            && let Some(away) = entry.away.as_mut().filter(|_| entry.busy)
+        {
+            away.cut_turn(now);
+            (entry.sends, entry.doubtful) = (0, None);
+        }
+        live.relocate(|course| course.lost(self.caller.number, now));
+        self.advance(slot, out);
+    }
+
+    /// Takes the next step for a session.
+    pub(super) fn advance(&mut self, slot: Slot, out: &mut Output) {
+        let Some(live) = self.live(slot) else { return };
+        if self.go_on_returning(slot, &live, out) {
+            return;
+        }
+        let me = self.caller.number;
+        match live.step(me) {
+            Step::Served if self.is_apart_from(slot) => self.come_home(slot, out),
+            Step::Served => {}
+            Step::Hold => self.stand_still(slot, &live),
+            Step::Wait => self.leave_home(slot),
+            Step::Close(home) => self.close_at(slot, &live, &home, out),
+            Step::Open(homeless) => {
+                self.leave_home(slot);
+                self.open_somewhere(slot, &live, &homeless, out);
+            }
+            Step::Follow(home) => self.follow(slot, &live, &home, out),
+            Step::Lost => self.lose_session(slot, out),
+        }
+    }
+
+    /// Away, and nothing is asked or fetched for it any more.
+    fn is_apart_from(&self, slot: Slot) -> bool {
+        let away = self.sessions.get(slot).and_then(|entry| entry.away.as_ref());
+        away.is_some_and(|away| away.asked.is_none() && away.cut.is_none())
+    }
+
+    fn leave_home(&mut self, slot: Slot) {
+        if self.sessions.get(slot).is_some_and(|entry| entry.away.is_none()) {
+            self.sessions.set_away(slot, Away::new(self.now));
+            self.hurry();
+        }
+    }
+
+    /// The session is to be moved: not while anything of it is under way, and not without a place to go to.
+    fn stand_still(&mut self, slot: Slot, live: &Arc<Live>) {
+        let me = self.caller.number;
+        let from = live.home();
+        let avoid = [self.avoided(), vec![from.name.clone()]].concat();
+        let place = self.shared.router.place(live.id(), self.caller.address, &avoid, self.now);
+        // The successor of a process that is going away knows where its sessions live.
+        if place.is_some() && !self.draining && self.is_quiet(slot) {
+            self.leave_home(slot);
+            live.relocate(|course| course.quiet(me));
+        } else if live.relocate(|course| course.refuse()) {
+            self.shared.pool.journeys.moved(MoveCause::Drain, MoveOutcome::Refused);
+        }
+    }
+
+    fn close_at(&mut self, slot: Slot, live: &Arc<Live>, home: &Arc<Member>, out: &mut Output) {
+        self.leave_home(slot);
+        let link = self.sessions.get(slot).map_or(NO_LINK, |entry| entry.link);
+        let leads_home = self.links.get(link as usize).and_then(Option::as_ref);
+        if !leads_home.is_some_and(|link| link.is_ready() && link.member.name == home.name) {
+            return live.relocate(|course| course.lost(self.caller.number, self.now));
+        }
+        let params = format!(r#"{{"sessionId":"{}"}}"#, live.id());
+        self.send_errand(slot, link, Errand::Close, |id| reply::request(id, "sessions.close", &params).into(), out);
+    }
+
+    /// Sends a request of ours for a session that is on its way.
+    pub(super) fn send_errand(
+        &mut self,
+        slot: Slot,
+        link: LinkId,
+        errand: Errand,
+        body: impl FnOnce(&RequestId) -> Zeroizing<Vec<u8>>,
+        out: &mut Output,
+    ) {
+        let id = self.own.open(Own { link, purpose: OwnPurpose::Move(slot, errand) });
+        let until = self.now + self.shared.settings.move_timeout;
+        if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
+            away.asked = Some(Asked { link, until });
+        }
+        let body = body(&id);
+        self.send(&Frame::of_body(&body), Some(&id), link, out);
+        self.hurry();
+    }
+
+    /// The session lives nowhere: this client opens it, if nobody else does and it is time.
+    fn open_somewhere(&mut self, slot: Slot, live: &Arc<Live>, homeless: &Homeless, out: &mut Output) {
+        let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return };
+        if away.asked.is_some() || self.now < away.not_before && !away.is_urgent() {
+            return;
+        }
+        let waited = self.now.saturating_duration_since(homeless.since);
+        let members = self.shared.router.pool().members().len();
+        if away.refusals > members || waited >= self.shared.settings.rehome_wait {
+            tracing::warn!(conn = self.caller.number, session = live.id(), "no backend could open the session");
+            self.shared.pool.journeys.moved(cause_label(homeless.cause), MoveOutcome::Lost);
+            return live.relocate(|course| course.give_up());
+        }
+        match self.place_of(live, homeless) {
+            Some(target) => self.open_at(slot, live, &target, out),
+            // Later: one of them may come back.
+            None if !homeless.tried.is_empty() => live.relocate(|course| course.try_again()),
+            None => {}
+        }
+    }
+
+    fn open_at(&mut self, slot: Slot, live: &Arc<Live>, target: &Arc<Member>, out: &mut Output) {
+        let me = self.caller.number;
+        if !live.relocate(|course| course.opening(me, target)) {
+            return;
+        }
+        match self.link_to(target) {
+            Some(link) => self.send_opening(slot, link, Errand::Resume, out),
+            None => live.relocate(|course| course.not_opened(me)),
+        }
+    }
+
+    fn send_opening(&mut self, slot: Slot, link: LinkId, errand: Errand, out: &mut Output) {
+        let Some(entry) = self.sessions.get(slot) else { return };
+        let Some(params) = entry.params.clone() else { return };
+        if entry.away.as_ref().is_some_and(|away| away.cut.is_some()) {
+            // What it says comes after what was missed.
+            self.sessions.withhold(slot);
+        }
+        let body = |id: &RequestId| if errand == Errand::Create { params.create(id) } else { params.resume(id) };
+        self.send_errand(slot, link, errand, body, out);
+    }
+
+    /// Where a homeless session may go now.
+    fn place_of(&mut self, live: &Live, homeless: &Homeless) -> Option<Arc<Member>> {
+        let avoid = self.avoided();
+        let free = |member: &Arc<Member>| {
+            !homeless.tried.contains(&member.name)
+                && !avoid.contains(&member.name)
+                && member.address().is_some()
+                && member.verdict() != Verdict::Down
+        };
+        let from = Some(&homeless.from).filter(|from| free(from));
+        let lost = homeless.cause == Cause::Lost;
+        // Whether the old home is really gone is asked there first: while it lives, the session may live in it.
+        if lost && let Some(from) = from {
+            return Some(from.clone());
+        }
+        let gone = homeless.from.verdict() == Verdict::Down || homeless.from.address().is_none();
+        if self.shared.router.is_local() || lost && !homeless.everyone_cut && !gone {
+            return None;
+        }
+        if let Some(wish) = homeless.wish.as_ref().filter(|wish| free(wish) && !wish.is_draining()) {
+            return Some(wish.clone());
+        }
+        let not = [avoid.clone(), homeless.tried.clone(), vec![homeless.from.name.clone()]].concat();
+        let place = self.shared.router.place(live.id(), self.caller.address, &not, self.now);
+        place.filter(|member| member.verdict() != Verdict::Down).or_else(|| from.filter(|_| !lost).cloned())
+    }
+
+    /// Somebody opened it: this client attaches to it there, too.
+    fn follow(&mut self, slot: Slot, live: &Arc<Live>, home: &Arc<Member>, out: &mut Output) {
+        self.leave_home(slot);
+        let Some(entry) = self.sessions.get(slot) else { return };
+        if entry.away.as_ref().is_some_and(|away| away.asked.is_some()) {
+            return;
+        }
+        // A client whose own resume waits attaches by that.
+        let (attaches, me) = (!entry.open, self.caller.number);
+        match self.link_to(home) {
+            Some(link) if attaches => {
+                if let Some(entry) = self.sessions.get_mut(slot) {
+                    entry.link = link;
+                }
+                live.relocate(|course| course.followed(me));
+            }
+            Some(link) => self.send_opening(slot, link, Errand::Follow, out),
+            None => live.relocate(|course| course.lost(me, self.now)),
+        }
+    }
+
+    /// A backend answered a request of ours about a session on its way; `None`: it will not.
+    pub(super) fn errand_done(
+        &mut self,
+        slot: Slot,
+        errand: Errand,
+        link: LinkId,
+        answer: Option<(&[u8], bool)>,
+        out: &mut Output,
+    ) {
+        let Some(live) = self.live(slot) else { return };
+        let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) else { return };
+        away.asked = None;
+        let (me, now) = (self.caller.number, self.now);
+        let ok = matches!(answer, Some((_, true)));
+        let absent = matches!(answer, Some((body, false)) if memchr::memmem::find(body, b"ession not found").is_some());
+        match errand {
+            Errand::Close if ok || absent => live.relocate(|course| course.closed(me)),
+            Errand::Close if answer.is_some() => live.relocate(|course| course.not_closed(me)),
+            // Its link is gone: `lose_link` says the rest.
+            Errand::Close => {}
+            Errand::Resume if absent => self.send_opening(slot, link, Errand::Create, out),
+            Errand::Resume | Errand::Create if ok => self.arrive(slot, &live, link, out),
+            Errand::Resume | Errand::Create => {
+                away.refusals += usize::from(answer.is_some());
+                live.relocate(|course| course.not_opened(me));
+            }
+            Errand::Follow if ok => {
+                self.settle_at(slot, link);
+                self.spare_turn(slot, &live);
+                live.relocate(|course| course.followed(me));
+                self.resettle(slot, out);
+            }
+            Errand::Follow if answer.is_some() => self.lose_session(slot, out),
+            Errand::Follow => live.relocate(|course| course.lost(me, now)),
+            Errand::Settle => self.settled_one(slot, link, out),
+            Errand::Missed => self.missed_told(slot, answer, out),
+            Errand::Return => self.returned(slot, &live, ok, out),
+        }
+    }
+
+    fn arrive(&mut self, slot: Slot, live: &Arc<Live>, link: LinkId, out: &mut Output) {
+        let from = self.sessions.get(slot).map(|entry| entry.home.name.clone());
+        self.settle_at(slot, link);
+        let (me, now) = (self.caller.number, self.now);
+        let cause = live.cause().unwrap_or(Cause::Lost);
+        if !live.arrived(me, now) {
+            return;
+        }
+        if live.was_cut_off() {
+            let ended = live.end_turn(TurnEnd::BackendLost, now);
+            self.count_turn(slot, ended);
+        }
+        self.spare_turn(slot, live);
+        let to = live.home();
+        let outcome = if from.as_ref() == Some(&to.name) { MoveOutcome::Stayed } else { MoveOutcome::Moved };
+        self.shared.pool.journeys.moved(cause_label(cause), outcome);
+        if let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) {
+            let took = now.saturating_duration_since(away.since);
+            self.shared.pool.journeys.duration.observe(took.as_secs_f64());
+        }
+        let (from, to) = (from.as_deref().unwrap_or("-"), &*to.name);
+        tracing::debug!(conn = me, session = live.id(), from, backend = to, cause = ?cause, "session lives again");
+        self.resettle(slot, out);
+    }
+
+    fn resettle(&mut self, slot: Slot, out: &mut Output) {
+        if !self.settle_again(slot, out) {
+            self.fetch_missed(slot, out);
+        }
+    }
+
+    /// While another client's link held the session up, its turn went on.
+    fn spare_turn(&mut self, slot: Slot, live: &Live) {
+        if !live.was_cut_off()
+            && let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut())
+        {
+            away.cut = None;
+        }
+    }
+
+    fn settle_at(&mut self, slot: Slot, link: LinkId) {
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            entry.link = link;
+            if let Some(away) = &mut entry.away {
+                away.refusals = 0;
+            }
+        }
+    }
+
+    /// It cannot be had any more: what waits for it is told so; a resume places it anew.
+    pub(super) fn lose_session(&mut self, slot: Slot, out: &mut Output) {
+        let away = self.sessions.take_away(slot);
+        self.tell_end_of_cut(slot, away.as_deref(), false, out);
+        if let Some(attachment) = self.sessions.get_mut(slot).and_then(|entry| entry.attachment.take()) {
+            attachment.close();
+        }
+        for held in away.into_iter().flat_map(|away| away.held) {
+            let open = held.id.as_ref().and_then(|id| self.requests.take(id));
+            if let (Some(id), Some(open)) = (&held.id, open) {
+                self.count_refusal(&open, Reason::SessionLost);
+                let message = "the session's backend is gone, and no other one could open it; resume the session";
+                self.answer_error(Some(id), Reason::SessionLost, message, out);
+            }
+        }
+    }
+
+    /// Looks at every session on its way: what was asked too long ago, what it is time for.
+    pub(super) fn look_after_aways(&mut self, out: &mut Output) {
+        for slot in self.sessions.slots(|entry| entry.away.is_some()) {
+            let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { continue };
+            if let Some(asked) = away.asked.filter(|asked| asked.until <= self.now) {
+                // A backend that wakes up later finds our link closed, and so nobody who holds the session there.
+                self.lose_link(asked.link, LinkEnd::Timeout, out);
+            }
+            self.tell_late_cut(slot, out);
+            self.advance(slot, out);
+        }
+    }
+}
+
+pub(super) fn cause_label(cause: Cause) -> MoveCause {
+    match cause {
+        Cause::Lost => MoveCause::Lost,
+        Cause::Drain => MoveCause::Drain,
+        Cause::Rebalance => MoveCause::Rebalance,
+    }
+}

@@ -1,0 +1,130 @@
+//! A client comes back for a session that a lost one keeps: it attaches to the living home, is told what it missed, once and
+//! in order, and goes on by itself.
+//!
+//! The lost client's connection still has its tools registered, and the runtime refuses the same tools of a second one
+//! ("External tool name clash", measured on 1.0.102). So it attaches without tools first, then the lost one lets go, then
+//! its own resume goes out as it came.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{away::Away, calls::Call, client::Client, moving::Errand, sessions::Slot, workspace::Output};
+use crate::{mux::LinkId, session::Live, wire::reply};
+
+/// If its own link has told nothing for so long since it attached, nothing was told that the lost one's link had not.
+const SILENCE: Duration = Duration::from_millis(150);
+
+/// How far a client is that comes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Returning {
+    /// It attaches, without what could clash.
+    Attaching,
+    /// Both links tell the same: it waits for the first event on its own that the other one had, too.
+    Comparing(Instant),
+    /// It has what it missed, and waits until the lost one has let go.
+    Waiting,
+}
+
+impl Client {
+    /// Attaches to a session that a lost client keeps; `call` goes on when that is done.
+    pub(super) fn come_back(&mut self, call: &Call<'_>, slot: Slot, link: LinkId, out: &mut Output) {
+        let mut away = Away::new(self.now);
+        away.returning = Some(Returning::Attaching);
+        self.sessions.set_away(slot, away);
+        self.sessions.withhold(slot);
+        let params =
+            self.sessions.get(slot).and_then(|entry| entry.params.as_ref().map(|params| params.without_tools()));
+        let Some(params) = params else { return };
+        tracing::debug!(conn = self.caller.number, "back for a session that a lost client keeps");
+        let body = |id: &_| Zeroizing::new(reply::request(id, "session.resume", &params));
+        self.send_errand(slot, link, Errand::Return, body, out);
+        self.hold_call(call, slot, out);
+    }
+
+    /// It is attached, or cannot be.
+    pub(super) fn returned(&mut self, slot: Slot, live: &Arc<Live>, ok: bool, out: &mut Output) {
+        let now = self.now;
+        if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
+            away.returning = ok.then_some(Returning::Comparing(now));
+        }
+        if ok && live.is_busy() {
+            self.sessions.confirm_turn(slot);
+        }
+        self.advance(slot, out);
+    }
+
+    /// The next step of a client that comes back. `true`: it is not through yet.
+    pub(super) fn go_on_returning(&mut self, slot: Slot, live: &Arc<Live>, out: &mut Output) -> bool {
+        let returning = |client: &Self| client.sessions.get(slot)?.away.as_ref()?.returning;
+        if let Some(Returning::Comparing(since)) = returning(self) {
+            self.compare(slot, live, since);
+        }
+        if returning(self) == Some(Returning::Waiting) && !live.is_kept() {
+            if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
+                away.returning = None;
+            }
+            self.come_home(slot, out);
+        }
+        returning(self).is_some()
+    }
+
+    fn compare(&mut self, slot: Slot, live: &Arc<Live>, since: Instant) {
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        let Some(fresh) = &mut entry.fresh else { return };
+        let first = fresh.iter().find_map(|event| event_id(event));
+        let silent = self.now.saturating_duration_since(since) >= SILENCE;
+        let missed = live.backlog(|backlog| {
+            let met = first.and_then(|id| backlog.position(id));
+            let others = backlog.is_taken();
+            (met.is_some() || silent || others).then(|| {
+                let mut events = backlog.take();
+                events.truncate(met.unwrap_or(usize::MAX));
+                events
+            })
+        });
+        // `None`: the lost one is gone already, and what it had with it.
+        let Some(mut missed) = missed.unwrap_or_else(|| Some(Vec::new())) else { return };
+        missed.retain(|event| event_id(event).is_none_or(|id| !fresh.iter().any(|other| event_id(other) == Some(id))));
+        let all = missed.into_iter().map(Vec::from).chain(fresh.drain(..)).collect();
+        *fresh = all;
+        if let Some(away) = &mut entry.away {
+            away.returning = Some(Returning::Waiting);
+        }
+        live.ring();
+    }
+}
+
+/// An event's own id: the last of that name (measured: `id`, `timestamp`, `parentId` stand at the end).
+fn event_id(body: &[u8]) -> Option<&[u8]> {
+    const KEY: &[u8] = br#""id":""#;
+    let start = memchr::memmem::rfind(body, KEY)? + KEY.len();
+    body.get(start..start + 36)
+}
+
+/// Params of a resume without what a second connection of one session may not have, or would have twice.
+pub(super) fn quiet_params(params: &str) -> Option<Zeroizing<String>> {
+    let mut params: serde_json::Map<String, Value> = serde_json::from_str(params).ok()?;
+    for key in ["tools", "hooks", "requestUserInput", "requestPermission", "requestElicitation", "continuePendingWork"]
+    {
+        params.remove(key);
+    }
+    params.insert("disableResume".into(), Value::Bool(true));
+    Some(Zeroizing::new(Value::Object(params).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_stay_out_and_the_provider_stays_in() {
+        let params = r#"{"sessionId":"s","tools":[{"name":"a"}],"provider":{"apiKey":"k"},"hooks":true}"#;
+        let quiet: Value = serde_json::from_str(&quiet_params(params).unwrap()).unwrap();
+        assert_eq!(quiet, serde_json::json!({"sessionId": "s", "provider": {"apiKey": "k"}, "disableResume": true}));
+    }
+}

@@ -1,0 +1,129 @@
+//! A turn of which nothing is heard: its backend is asked whether it runs at all. If it has ended, what was missed of it is
+//! told; otherwise it is ended with an error, for nobody would ever hear of it.
+
+use std::time::Instant;
+
+use super::{
+    away::Away,
+    chunk::Frame,
+    client::Client,
+    open::{Own, OwnPurpose},
+    sessions::Slot,
+    workspace::Output,
+};
+use crate::{session::TurnEnd, telemetry::StallEnd, wire::reply};
+
+/// Pieces of an answer are not noted one by one. Before a turn is called silent they are listened for during this part of the
+/// time that it may be silent.
+const LISTEN: u32 = 4;
+
+/// When something was last heard of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    at: Instant,
+    /// Listens for pieces of an answer, too.
+    listening: bool,
+    /// Its backend was asked.
+    asked: bool,
+}
+
+impl Heard {
+    /// Now.
+    pub fn now(now: Instant) -> Self {
+        Self { at: now, listening: false, asked: false }
+    }
+
+    /// It is listened to.
+    pub fn is_listening(&self) -> bool {
+        self.listening
+    }
+}
+
+impl Client {
+    /// Something of a session was heard.
+    pub(super) fn heard(&mut self, slot: Slot) {
+        let now = self.now;
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        let listened = std::mem::replace(&mut entry.heard, Heard::now(now)).listening;
+        if listened {
+            self.sessions.stop_listening();
+        }
+    }
+
+    /// Looks at every turn for silence. Called with every tick.
+    pub(super) fn look_at_silence(&mut self, out: &mut Output) {
+        let Some(limit) = self.shared.settings.stall_after else { return };
+        let now = self.now;
+        let since = |heard: &Heard| now.saturating_duration_since(heard.at);
+        let silent = self.sessions.slots(|entry| {
+            entry.busy
+                && entry.sends == 0
+                && entry.away.is_none()
+                && entry.pending.is_idle()
+                && since(&entry.heard) >= limit
+        });
+        for slot in silent {
+            if self.waits_for_client(slot) {
+                continue;
+            }
+            let Some(entry) = self.sessions.get_mut(slot) else { continue };
+            let (link, session) = (entry.link, entry.id.clone());
+            if !entry.heard.listening {
+                entry.heard.listening = true;
+                self.sessions.listen();
+            } else if !entry.heard.asked && since(&entry.heard) >= limit + limit / LISTEN {
+                entry.heard.asked = true;
+                let own = self.own.open(Own { link, purpose: OwnPurpose::Activity(slot) });
+                let params = format!(r#"{{"sessionId":"{session}"}}"#);
+                let body = reply::request(&own, "session.metadata.activity", &params);
+                self.send(&Frame::of_body(&body), Some(&own), link, out);
+            } else if entry.heard.asked
+                && since(&entry.heard) >= limit + limit / LISTEN + self.shared.settings.move_timeout
+            {
+                // It does not even answer that.
+                self.end_stalled(slot, out);
+            }
+        }
+    }
+
+    /// A backend waits for an answer of the client on this session's link.
+    fn waits_for_client(&self, slot: Slot) -> bool {
+        self.sessions.get(slot).is_some_and(|entry| self.asks.is_waiting(entry.link))
+    }
+
+    /// The backend said whether the session's turn runs.
+    pub(super) fn activity_told(&mut self, slot: Slot, answer: Option<(&[u8], bool)>, out: &mut Output) {
+        let Some(entry) = self.sessions.get(slot).filter(|entry| entry.busy && entry.heard.asked) else { return };
+        let idle =
+            answer.is_some_and(|(body, ok)| ok && memchr::memmem::find(body, br#""hasActiveWork":false"#).is_some());
+        if !idle || entry.away.is_some() {
+            return self.end_stalled(slot, out);
+        }
+        tracing::warn!(conn = self.caller.number, session = &*entry.id, "a turn had ended without a word");
+        self.shared.pool.journeys.stalls.get(StallEnd::Finished).inc();
+        // From here on like a session that lives again after it was cut off.
+        let mut away = Away::new(self.now);
+        away.cut_turn(self.now);
+        away.finished = true;
+        let ended = self.live(slot).and_then(|live| live.end_turn(TurnEnd::Idle, self.now));
+        self.count_turn(slot, ended);
+        self.sessions.set_away(slot, away);
+        self.sessions.withhold(slot);
+        self.fetch_missed(slot, out);
+    }
+
+    fn end_stalled(&mut self, slot: Slot, out: &mut Output) {
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        let (link, session) = (entry.link, entry.id.clone());
+        (entry.sends, entry.doubtful) = (0, None);
+        tracing::warn!(conn = self.caller.number, session = &*session, "a turn stood still and was ended");
+        self.shared.pool.journeys.stalls.get(StallEnd::Ended).inc();
+        let ended = self.live(slot).and_then(|live| live.end_turn(TurnEnd::Stalled, self.now));
+        self.count_turn(slot, ended);
+        self.heard(slot);
+        self.sessions.end_turn(slot);
+        self.ask_abort(link, &session, out);
+        self.tell_turn_error(&session, "stalled", "nothing was heard of this turn for too long", out);
+        self.tell_idle(&session, out);
+    }
+}

@@ -1,0 +1,124 @@
+use super::*;
+
+fn member(name: &str) -> Arc<Member> {
+    Arc::new(Member::new("p".into(), name.into(), 1, Some(([127, 0, 0, 1], 1).into())))
+}
+
+fn course(clients: u32) -> Relocation {
+    let mut course = Relocation::new(member("a"));
+    (1..=clients).for_each(|client| course.join(&Arc::new(Bell::new(client))));
+    course
+}
+
+fn step(course: &mut Relocation, client: u32) -> String {
+    match course.step(client) {
+        Step::Close(_) => "close".into(),
+        Step::Open(homeless) => format!("open {}", if homeless.everyone_cut { "anywhere" } else { "at home" }),
+        Step::Follow(home) => format!("follow {}", home.name),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+#[test]
+fn two_clients_move_together() {
+    let (mut course, now) = (course(2), Instant::now());
+    assert!(course.begin(Cause::Drain, None, now));
+    assert!(!course.begin(Cause::Drain, None, now));
+    assert_eq!(step(&mut course, 1), "hold");
+    course.quiet(1);
+    assert_eq!(step(&mut course, 1), "wait");
+    course.quiet(2);
+    assert_eq!((step(&mut course, 2), step(&mut course, 1)), ("close".into(), "wait".into()));
+    assert!(!course.refuse(), "too late");
+    course.closed(2);
+    assert_eq!(step(&mut course, 1), "open anywhere");
+    let b = member("b");
+    assert!(course.opening(1, &b));
+    assert!(!course.opening(2, &b), "one opens it");
+    assert_eq!(step(&mut course, 2), "wait");
+    assert!(!course.opened(2, now));
+    assert!(course.opened(1, now));
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("served".into(), "follow b".into()));
+    assert!(course.is_under_way());
+    course.followed(2);
+    assert!(!course.is_under_way());
+    assert_eq!((&*course.home().name, course.moved()), ("b", Some(now)));
+}
+
+#[test]
+fn a_busy_client_stops_the_move() {
+    let (mut course, now) = (course(2), Instant::now());
+    course.begin(Cause::Drain, None, now);
+    course.quiet(1);
+    assert!(course.refuse());
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("served".into(), "served".into()));
+    assert!(course.begin(Cause::Drain, None, now));
+    assert_eq!(step(&mut course, 1), "hold", "it holds nothing any more");
+}
+
+#[test]
+fn whoever_leaves_in_the_middle_is_replaced() {
+    let (mut course, now) = (course(2), Instant::now());
+    course.begin(Cause::Drain, None, now);
+    course.quiet(1);
+    course.quiet(2);
+    assert_eq!(step(&mut course, 1), "close");
+    course.leave(1);
+    assert_eq!(step(&mut course, 2), "close", "nobody knows whether it was closed");
+    course.closed(2);
+    course.opening(2, &member("b"));
+    course.join(&Arc::new(Bell::new(3)));
+    course.leave(2);
+    let Step::Open(homeless) = course.step(3) else { panic!() };
+    assert_eq!(&*homeless.wish.unwrap().name, "b", "it may be live there");
+    course.opening(3, &member("b"));
+    course.leave(3);
+    assert!(!course.is_under_way());
+    assert_eq!(&*course.home().name, "b", "the pin stays where it may live");
+}
+
+#[test]
+fn a_lost_home_is_left_only_when_nobody_is_there() {
+    let (mut course, now) = (course(2), Instant::now());
+    course.lost(1, now);
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("open at home".into(), "wait".into()));
+    course.opening(1, &member("a"));
+    course.not_opened(1);
+    course.lost(2, now);
+    assert_eq!(step(&mut course, 2), "open anywhere");
+    let Step::Open(homeless) = course.step(1) else { panic!() };
+    assert_eq!(homeless.tried, vec!["a".into()]);
+}
+
+#[test]
+fn a_home_that_is_lost_in_the_middle_of_a_move_was_lost() {
+    let (mut course, now) = (course(1), Instant::now());
+    course.begin(Cause::Drain, Some(member("c")), now);
+    course.quiet(1);
+    assert_eq!(step(&mut course, 1), "close");
+    course.lost(1, now);
+    let Step::Open(homeless) = course.step(1) else { panic!() };
+    assert_eq!((homeless.cause, homeless.wish.is_none()), (Cause::Lost, true));
+    course.give_up();
+    assert_eq!(step(&mut course, 1), "lost");
+}
+
+#[test]
+fn the_new_home_may_be_lost_too() {
+    let (mut course, now) = (course(2), Instant::now());
+    course.lost(1, now);
+    course.lost(2, now);
+    course.opening(1, &member("b"));
+    course.opened(1, now);
+    course.lost(1, now);
+    let Step::Open(homeless) = course.step(2) else { panic!() };
+    assert_eq!(&*homeless.from.name, "b");
+}
+
+#[test]
+fn those_who_are_left_at_home_stay() {
+    let (mut course, now) = (course(2), Instant::now());
+    course.lost(1, now);
+    course.leave(1);
+    assert_eq!(step(&mut course, 2), "served");
+}
