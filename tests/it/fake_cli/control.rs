@@ -10,6 +10,7 @@ use super::{
     script::{Act, Rule, Step},
     server::FakeCli,
     shapes,
+    storage::Storage,
 };
 use crate::deadline::within;
 
@@ -42,6 +43,11 @@ impl FakeCli {
     /// The steps of every later turn.
     pub fn turns(&self, steps: Vec<Step>) {
         self.inner.state().steps = steps;
+    }
+
+    /// Its disk.
+    pub fn storage(&self) -> Storage {
+        self.inner.options.storage.clone()
     }
 
     /// Whether events reach no socket from now on; they go on being kept.

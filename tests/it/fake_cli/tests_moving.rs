@@ -97,7 +97,7 @@ async fn a_death_keeps_finished_turns_or_what_was_written_through() {
             a.write_through();
         }
         a.turns(vec![Step::Delta("d".into()), Step::Die(Close::Fin)]);
-        send(&at_a, "two").await;
+        let _ = at_a.start("session.send", json!({"sessionId": "s", "prompt": "two"})).await;
         at_a.expect_closed().await;
         assert_eq!(storage.events("s") > before, through);
         let at_b = client(&b).await;
