@@ -1,7 +1,10 @@
 //! Sessions that should live elsewhere are sent on their way: those of a backend that is drained, and, where the operator
 //! wants it, those that a lost backend's return has made strangers. One task a pool; the moving itself is the clients'.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use ahash::AHashMap;
 use tokio::time::Instant;
@@ -49,13 +52,15 @@ pub struct Mover {
     /// Since when each backend drains.
     draining: AHashMap<Arc<str>, Instant>,
     looked: Option<Instant>,
+    /// When all clients were last told to close links.
+    roused: Option<Instant>,
 }
 
 impl Mover {
     /// A mover of the pool of `router`.
     pub fn new(router: Router, settings: MoverSettings) -> Self {
         let homing = Pacer::new(settings.rebalance_rate);
-        Self { router, settings, homing, asked: AHashMap::new(), draining: AHashMap::new(), looked: None }
+        Self { router, settings, homing, asked: AHashMap::new(), draining: AHashMap::new(), looked: None, roused: None }
     }
 
     /// Does it. Sessions on local disks cannot move.
@@ -77,8 +82,10 @@ impl Mover {
         let members = self.router.pool().members();
         self.draining.retain(|name, _| members.iter().any(|member| member.name == *name && member.is_draining()));
         for member in members.iter().filter(|member| member.is_draining()) {
+            let new = !self.draining.contains_key(&member.name);
             let since = *self.draining.entry(member.name.clone()).or_insert(now);
             self.empty(member, since, now);
+            self.close_links(member, new, now);
         }
         self.asked.retain(|_, at| now.saturating_duration_since(*at) < AGAIN);
         let due = self.looked.is_none_or(|at| now.saturating_duration_since(at) >= REBALANCE_LOOK);
@@ -90,15 +97,18 @@ impl Mover {
 
     /// Sessions of a backend that is drained: the idle ones go, the busy ones end their turns at the deadline.
     fn empty(&mut self, member: &Arc<Member>, since: Instant, now: Instant) {
-        let limit = self.settings.drain_timeout;
+        let limit = match member.drain() {
+            Some(drain) => drain.deadline.map(|at| at.saturating_duration_since(drain.since)),
+            None => Some(self.settings.drain_timeout),
+        };
         let waited = now.saturating_duration_since(since);
         for live in self.router.registry().living_at(member) {
             if live.is_under_way() || self.asked.contains_key(live.id()) {
                 continue;
             }
             if live.is_busy() {
-                if waited >= limit {
-                    live.hurry(waited >= limit + LAST_TURN);
+                if limit.is_some_and(|limit| waited >= limit) {
+                    live.hurry(limit.is_some_and(|limit| waited >= limit + LAST_TURN));
                     self.asked.insert(live.id().into(), now);
                 }
                 continue;
@@ -107,6 +117,15 @@ impl Mover {
                 break;
             }
             self.send(&live, Cause::Drain, None, now);
+        }
+    }
+
+    /// Clients close links to it that nothing goes over any more.
+    fn close_links(&mut self, member: &Member, new: bool, now: Instant) {
+        let due = self.roused.is_none_or(|at| now.saturating_duration_since(at) >= AGAIN);
+        if member.links.load(Ordering::Relaxed) > 0 && (new || due) {
+            self.roused = Some(now);
+            self.router.registry().rouse_clients();
         }
     }
 

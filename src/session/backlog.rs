@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn pieces_go_before_what_they_add_up_to() {
         let mut backlog = Backlog::new(1);
-        let piece = [br#"{"type":"assistant.message_delta","data":""#.as_slice(), &[b'x'; 3 << 20]].concat();
+        let piece = [br#"{"type":"assistant.message_delta","data":""#.as_slice(), &vec![b'x'; 3 << 20]].concat();
         backlog.push(b"{\"type\":\"first\"}");
         backlog.push(&piece);
         backlog.push(&piece);
@@ -86,7 +86,7 @@ mod tests {
     fn the_oldest_goes_at_last() {
         let mut backlog = Backlog::new(1);
         for number in 0..3 {
-            backlog.push(&[b'0' + number; 3 << 20]);
+            backlog.push(&vec![b'0' + number; 3 << 20]);
         }
         assert_eq!(backlog.take().len(), 1);
     }

@@ -41,6 +41,11 @@ impl Bell {
                 sessions.push(live.clone());
             }
         }
+        self.rouse();
+    }
+
+    /// The client's task looks around, for no session in particular.
+    pub fn rouse(&self) {
         self.rung.store(true, Ordering::Release);
         if let Some(waker) = &*self.waker.lock() {
             waker.wake_by_ref();

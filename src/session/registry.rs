@@ -2,7 +2,7 @@
 //! every later message of that client is found in the client's own table.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,8 @@ pub struct Registry {
     pub(super) shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     pub(super) linger: Duration,
+    /// The clients, with sessions or without.
+    clients: Mutex<Vec<Weak<Bell>>>,
 }
 
 /// What a claim gave.
@@ -51,7 +53,17 @@ impl Registry {
     /// that a client that comes back at once meets the old home, which may not have let go of the session yet.
     pub fn new(linger: Duration) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), linger }
+        Self { shards, hasher: RandomState::new(), linger, clients: Mutex::default() }
+    }
+
+    /// A client is there, and wants to hear when something concerns all clients.
+    pub fn enter(&self, bell: &Arc<Bell>) {
+        self.clients.lock().push(Arc::downgrade(bell));
+    }
+
+    /// Something concerns all clients: each looks around.
+    pub fn rouse_clients(&self) {
+        self.clients.lock().iter().filter_map(Weak::upgrade).for_each(|bell| bell.rouse());
     }
 
     /// Where `id` lives, if that is known.
@@ -84,6 +96,7 @@ impl Registry {
         for shard in &self.shards {
             shard.lock().retain(|_, live| self.holds(live, now));
         }
+        self.clients.lock().retain(|bell| bell.strong_count() > 0);
     }
 
     /// Counts the sessions of each backend.

@@ -10,6 +10,7 @@ mod fake_cli;
 mod house;
 mod metrics;
 mod moves;
+mod operations;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]

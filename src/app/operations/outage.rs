@@ -35,24 +35,22 @@ pub(in crate::app) struct Outage {
     pub undrain: bool,
 }
 
+/// After the deadline turns are aborted, and their sessions go: that takes a moment.
+const LAST_TURNS: Duration = Duration::from_secs(8);
+
 /// Waits until nothing is left on `member` (`true`), or until `deadline` or the end of its drain (`false`).
 pub(in crate::app) async fn drained(member: &Arc<Member>, deadline: Instant) -> bool {
     emptied(member, deadline, Member::is_drained).await
 }
 
 async fn emptied(member: &Arc<Member>, deadline: Instant, is_empty: impl Fn(&Member) -> bool) -> bool {
-    loop {
-        if !member.is_draining() {
-            return false;
+    let left = async {
+        while member.is_draining() && !is_empty(member) {
+            time::sleep(LOOK).await;
         }
-        if is_empty(member) {
-            return true;
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        time::sleep(LOOK).await;
-    }
+        member.is_draining()
+    };
+    time::timeout_at(deadline.into(), left).await.unwrap_or(false)
 }
 
 /// Drains `member`, waits until it is empty or the drain's deadline has passed, does `work`, waits until it is healthy, and lets
@@ -75,7 +73,7 @@ pub(in crate::app) async fn take_out_and_back(
     operations.take_out(&squadron.pool, member, Drain::begin(cause, reason, Some(timeout)), manner)?;
     let _lift = Lift { squadron, member, cause };
 
-    let late = !quiet(squadron, member, Instant::now() + timeout).await;
+    let late = !quiet(squadron, member, Instant::now() + timeout + LAST_TURNS).await;
     if !member.is_draining() {
         return Err(Failure::Undrained);
     }

@@ -1,5 +1,4 @@
-//! Operations on members without processes. Time is tokio's, which stands still until everybody waits; the deadlines are of
-//! the real clock, so those that matter here are none or far away.
+//! Operations on members without processes. Time stands still until everybody waits, and then goes on by itself.
 
 use std::{
     sync::Arc,
@@ -146,7 +145,7 @@ async fn one_is_taken_out_worked_on_and_back() {
     assert!(squadron.operations.begin(Kind::Recycle).is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn after_the_deadline_it_goes_on_and_says_so() {
     let settings = OperationsSettings { drain_timeout: Duration::ZERO, sessions_stay: false };
     let squadron = squadron_with("p", &["a", "b"], settings);

@@ -183,6 +183,7 @@ impl Client {
 
     /// Serves until it ends; gives back why.
     pub async fn run(mut self) -> ClientEnd {
+        self.shared.router.registry().enter(&self.bell);
         self.admit_default();
         let end = std::future::poll_fn(|cx| with_workspace(|workspace| self.poll(cx, workspace))).await;
         self.leave();

@@ -8,7 +8,7 @@
 //! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
 //! - `away`, `moving`, `missed`, `remembered`, `settled`: a session that changes its home.
-//! - `stalled`: a turn of which nothing is heard.
+//! - `drained`: links that nobody needs; `stalled`: a turn of which nothing is heard.
 //! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
 //! - `goodbye`, `stage`: the end of a connection; serving, draining, over.
 //! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
@@ -20,6 +20,7 @@ mod calls;
 mod chunk;
 mod client;
 mod door;
+mod drained;
 mod ending;
 mod existence;
 mod gathering;

@@ -52,7 +52,9 @@ impl Client {
         if !self.bell.is_rung() {
             return false;
         }
-        for live in self.bell.take() {
+        let called = self.bell.take();
+        self.close_drained_links();
+        for live in called {
             let slot = self.sessions.find(live.id());
             if let Some(slot) = slot.filter(|slot| self.live(*slot).is_some_and(|mine| Arc::ptr_eq(&mine, &live))) {
                 self.heed_hurry(slot, &live, out);

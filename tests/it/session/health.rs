@@ -131,7 +131,7 @@ async fn one_in_drain_gets_no_new_sessions() {
         client.call("session.create", json!({})).await.expect("created");
     }
     assert!(rig.cli[0].live().is_empty());
-    state(&rig, 0, "draining").await;
+    state(&rig, 0, "drained").await;
 }
 
 #[tokio::test]
