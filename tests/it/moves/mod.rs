@@ -4,14 +4,14 @@
 mod chance;
 mod checks;
 mod death;
-// mod drained;
+mod drained;
 // mod history;
 // mod hung;
 mod kills;
 // mod leaving;
-// mod local;
+mod local;
 // mod lost;
-// mod missed;
+mod missed;
 // mod orphans;
 // mod placement;
 // mod stalled;
