@@ -9,6 +9,7 @@ mod deadline;
 mod fake_cli;
 mod house;
 mod metrics;
+mod moves;
 mod operations;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod process;

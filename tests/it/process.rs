@@ -193,6 +193,9 @@ impl Output {
     async fn collect<R: AsyncRead + Unpin>(self: Arc<Self>, from: R) {
         let mut lines = BufReader::new(from).lines();
         while let Ok(Some(line)) = lines.next_line().await {
+            if std::env::var_os("PILOTFISH_SHOW").is_some() {
+                eprintln!("{line}");
+            }
             self.lines.lock().unwrap().push(line);
             self.more.send_replace(());
         }

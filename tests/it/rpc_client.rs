@@ -7,16 +7,19 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
     sync::{Mutex as Turnstile, oneshot, watch},
+    task::JoinHandle,
 };
 
-use crate::deadline::within;
+use crate::{deadline::within, fake_cli::Close};
 
 /// An error answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +34,16 @@ pub struct RpcClient {
     writer: Turnstile<OwnedWriteHalf>,
     inbox: Arc<Inbox>,
     ids: AtomicU64,
+    reading: JoinHandle<()>,
+}
+
+/// One `session.event` as it was heard.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub session: String,
+    pub id: String,
+    pub kind: String,
+    pub at: Instant,
 }
 
 /// A request that is on its way.
@@ -52,6 +65,8 @@ struct Seen {
     told: VecDeque<Value>,
     /// Answers to ids that nobody waits for, `null` among them.
     stray: VecDeque<Value>,
+    /// Every event ever, also those that were taken.
+    heard: Vec<Heard>,
     bytes: u64,
     closed: bool,
 }
@@ -63,8 +78,19 @@ impl RpcClient {
         stream.set_nodelay(true).expect("an open socket");
         let (from, to) = stream.into_split();
         let inbox = Arc::new(Inbox::default());
-        tokio::spawn(inbox.clone().read(from));
-        Self { writer: Turnstile::new(to), inbox, ids: AtomicU64::new(0) }
+        let reading = tokio::spawn(inbox.clone().read(from));
+        Self { writer: Turnstile::new(to), inbox, ids: AtomicU64::new(0), reading }
+    }
+
+    /// Vanishes: the socket is closed, with whatever the kernel makes of it (FIN), or reset.
+    pub async fn cut(self, how: Close) {
+        let writer = self.writer.into_inner();
+        if how == Close::Rst {
+            SockRef::from(writer.as_ref()).set_linger(Some(Duration::ZERO)).expect("an open socket");
+        }
+        self.reading.abort();
+        let _ = self.reading.await;
+        drop(writer);
     }
 
     /// A request and its answer.
@@ -153,6 +179,27 @@ impl RpcClient {
         self.told().into_iter().filter(of).map(kind).collect()
     }
 
+    /// Every event of `session` so far, also those that were taken.
+    pub fn heard(&self, session: &str) -> Vec<Heard> {
+        self.inbox.seen.lock().unwrap().heard.iter().filter(|heard| heard.session == session).cloned().collect()
+    }
+
+    /// What `find` finds among them, now or later.
+    pub async fn until_heard<T>(&self, what: &str, session: &str, find: impl Fn(&[Heard]) -> Option<T>) -> T {
+        let look = |seen: &mut Seen| {
+            let heard: Vec<_> = seen.heard.iter().filter(|heard| heard.session == session).cloned().collect();
+            find(&heard)
+        };
+        self.until(what, look).await
+    }
+
+    /// Forgets what was told and heard so far.
+    pub fn forget(&self) {
+        let mut seen = self.inbox.seen.lock().unwrap();
+        seen.told.clear();
+        seen.heard.clear();
+    }
+
     /// Whether the peer has ended the connection.
     pub fn is_closed(&self) -> bool {
         self.inbox.seen.lock().unwrap().closed
@@ -228,6 +275,17 @@ impl Inbox {
         let value: Value = serde_json::from_slice(&body)
             .unwrap_or_else(|error| json!({"unreadable": error.to_string(), "body": String::from_utf8_lossy(&body)}));
         let mut seen = self.seen.lock().unwrap();
+        if value["method"] == "session.event" {
+            let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+            let (params, event) = (&value["params"], &value["params"]["event"]);
+            let heard = Heard {
+                session: text(&params["sessionId"]),
+                id: text(&event["id"]),
+                kind: text(&event["type"]),
+                at: Instant::now(),
+            };
+            seen.heard.push(heard);
+        }
         let waiting = if value.get("method").is_none() { seen.pending.remove(&value["id"].to_string()) } else { None };
         match waiting {
             Some(waiting) => drop(waiting.send(value)),

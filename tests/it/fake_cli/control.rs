@@ -10,6 +10,7 @@ use super::{
     script::{Act, Rule, Step},
     server::FakeCli,
     shapes,
+    storage::Storage,
 };
 use crate::deadline::within;
 
@@ -42,6 +43,28 @@ impl FakeCli {
     /// The steps of every later turn.
     pub fn turns(&self, steps: Vec<Step>) {
         self.inner.state().steps = steps;
+    }
+
+    /// Its disk.
+    pub fn storage(&self) -> Storage {
+        self.inner.options.storage.clone()
+    }
+
+    /// Whether events reach no socket from now on; they go on being kept.
+    pub fn mute(&self, muted: bool) {
+        self.inner.state().muted = muted;
+    }
+
+    /// Events of running turns reach the disk at once from now on, not only with the turn's end.
+    pub fn write_through(&self) {
+        self.inner.state().write_through = true;
+    }
+
+    /// Waits until no turn of `session` runs here, whatever its clients were told.
+    pub async fn wait_for_rest(&self, session: &str) {
+        let rests =
+            |cli: &Self| cli.inner.state().live.get(session).is_none_or(|live| live.turn.is_none()).then_some(());
+        self.until(&format!("the end of the turn of {session}"), rests).await;
     }
 
     /// Every frame that arrived so far.

@@ -12,7 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     conn::Conn,
+    log::Entry,
     outbox::Out,
+    pending::Pending,
     record::Frame,
     script::{Rule, Step},
     shapes,
@@ -31,6 +33,20 @@ pub struct Live {
     /// Message ids and prompts that wait for the running turn.
     pub waiting: VecDeque<(String, String)>,
     pub hooks: bool,
+    /// Everything that was told since it is live here, behind what was on the disk then.
+    pub log: Vec<Arc<Entry>>,
+    pub pending: Vec<Pending>,
+    /// Client tools and whose they are: no two connections may have one of the same name.
+    pub tools: BTreeMap<String, usize>,
+}
+
+/// Whether the end of a session is told to its connections.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// `session.shutdown`, as for `session.detach`, `session.destroy` and a lost connection.
+    Shutdown,
+    /// Nothing, as for `sessions.close` and `session.delete`.
+    Nothing,
 }
 
 /// Everything that changes in a fake, behind its one lock.
@@ -46,6 +62,10 @@ pub struct State {
     pub rules: Vec<Rule>,
     pub reversed: Vec<(Arc<Conn>, Frame)>,
     pub steps: Vec<Step>,
+    /// Events reach no socket.
+    pub muted: bool,
+    /// Events of a running turn reach the disk at once, not only with its end.
+    pub write_through: bool,
 }
 
 impl State {
@@ -69,16 +89,31 @@ impl State {
 
     /// An event to the attached connections; a lasting one also goes into the history.
     pub fn emit(&mut self, session: &str, kind: &str, data: &str, ephemeral: bool) {
-        let Some(live) = self.live.get_mut(session) else { return };
+        let Some(bytes) = self.note(session, kind, data, ephemeral) else { return };
+        if self.muted {
+            return;
+        }
+        let attached = self.live.get(session).map_or_else(Vec::new, |live| live.attached.clone());
+        attached.into_iter().for_each(|conn| self.push(conn, bytes.clone()));
+    }
+
+    /// An event that nobody is told yet.
+    fn note(&mut self, session: &str, kind: &str, data: &str, ephemeral: bool) -> Option<Bytes> {
+        let live = self.live.get_mut(session)?;
         let (text, id) = shapes::event(kind, data, ephemeral, &live.parent);
         let bytes = shapes::session_event(session, &text);
+        let entry = Arc::new(Entry { id, text, ephemeral });
+        live.log.push(entry.clone());
         if !ephemeral {
-            live.parent = Some(id);
-            live.kept.events.push(text);
+            live.parent = Some(entry.id.clone());
+            live.kept.events.push(entry);
             live.kept.modified = shapes::stamp();
+            // A resume alone writes nothing to the real one's disk.
+            if self.write_through && live.turn.is_some() {
+                self.commit(session);
+            }
         }
-        let attached = live.attached.clone();
-        attached.into_iter().for_each(|conn| self.push(conn, bytes.clone()));
+        Some(bytes)
     }
 
     /// Puts a live session on the disk: after its first turn only, as the real one does.
@@ -88,17 +123,23 @@ impl State {
         }
     }
 
-    /// Ends a live session: its turn is cut, its connections hear `session.shutdown`.
-    pub fn close(&mut self, session: &str) -> bool {
+    /// Ends a live session: its turn is cut without a word, its history is on the disk.
+    pub fn close(&mut self, session: &str, told: Told) -> bool {
         let Some(live) = self.live.get_mut(session) else { return false };
         if let Some(turn) = live.turn.take() {
             turn.cancel();
         }
-        self.emit(session, "session.shutdown", r#"{"shutdownType":"routine","totalApiDurationMs":0}"#, false);
-        self.lifecycle("session.updated", session);
+        let shutdown = r#"{"shutdownType":"routine","totalApiDurationMs":0}"#;
+        if told == Told::Shutdown {
+            self.emit(session, "session.shutdown", shutdown, false);
+            self.lifecycle("session.updated", session);
+        } else {
+            self.note(session, "session.shutdown", shutdown, false);
+        }
         self.commit(session);
         self.storage.claim(session, None);
         self.storage.tidy(session);
+        self.storage.disk().homes.leave(session, &self.process);
         self.live.remove(session);
         true
     }
@@ -108,9 +149,10 @@ impl State {
         let Some(live) = self.live.get_mut(session) else { return };
         let last = live.attached == [conn];
         if last {
-            self.close(session);
+            self.close(session, Told::Shutdown);
         } else {
             live.attached.retain(|other| *other != conn);
+            live.tools.retain(|_, owner| *owner != conn);
         }
     }
 

@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::{
     conn::Conn,
-    live::{Live, State},
-    lookups,
+    live::{State, Told},
+    log, lookups, opening,
     outbox::{Close, Out},
+    pending,
     record::Frame,
     script::Act,
     server::Inner,
@@ -18,7 +19,7 @@ use super::{
     turn,
 };
 
-type Answer = Result<String, (i64, String)>;
+pub(super) type Answer = Result<String, (i64, String)>;
 
 /// Takes a frame: records it, then acts as scripted or as usual.
 pub fn receive(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: Frame) {
@@ -78,6 +79,9 @@ fn reverse(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: Frame, count: usize) {
 }
 
 fn usual(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
+    if !inner.state().conns.contains_key(&conn.id) {
+        return; // What was held back when its connection or the process ended is not done any more.
+    }
     if frame.method().is_empty() {
         return answered(inner, conn, frame);
     }
@@ -142,8 +146,8 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
         return reply(conn, frame, answer.or_else(|why| failed(method, &why)));
     }
     match method {
-        "session.create" => create(&mut state, conn, frame),
-        "session.resume" => resume(&mut state, conn, frame),
+        "session.create" => opening::create(&mut state, conn, frame),
+        "session.resume" => opening::resume(&mut state, conn, frame),
         "session.list" | "sessions.list" => {
             let list = state.storage.list();
             reply(conn, frame, Ok(format!(r#"{{"sessions":{list}}}"#)));
@@ -165,16 +169,16 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
             reply(conn, frame, Ok(r#"{"success":true}"#.into()));
         }
         "session.destroy" => {
-            let done = state.close(&session);
+            let done = state.close(&session, Told::Shutdown);
             reply(conn, frame, Ok(format!(r#"{{"success":{done}}}"#)));
         }
         "sessions.close" => {
-            state.close(&session);
+            state.close(&session, Told::Nothing);
             reply(conn, frame, Ok("{}".into()));
         }
         "session.delete" => delete(&mut state, conn, frame, &session),
         "sessions.bulkDelete" => bulk_delete(&mut state, conn, frame),
-        "sessions.open" => open(&mut state, conn, frame),
+        "sessions.open" => opening::open(&mut state, conn, frame),
         _ if method.starts_with("session.factory.") => {
             reply(conn, frame, Err((-32601, format!("Unhandled method {method}"))));
         }
@@ -183,12 +187,19 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
             reply(conn, frame, failed(method, &why));
         }
         "session.getMessages" if live => {
-            let events = state.live[&session].kept.events.join(",");
-            reply(conn, frame, Ok(format!(r#"{{"events":[{events}]}}"#)));
+            reply(conn, frame, Ok(log::messages(&state.live[&session])));
         }
         "session.getMessages" => reply(conn, frame, failed(method, &format!("Session not found: {session}"))),
         _ if method.starts_with("session.") && !live => {
             reply(conn, frame, failed(method, &format!("Session not found for sessionId: {session}")));
+        }
+        "session.eventLog.read" => reply(conn, frame, Ok(log::read(&state.live[&session], frame.params()))),
+        "session.eventLog.tail" => reply(conn, frame, Ok(log::tail(&state.live[&session]))),
+        "session.metadata.activity" => reply(conn, frame, Ok(log::activity(&state.live[&session]))),
+        "session.permissions.pendingRequests" => reply(conn, frame, Ok(pending::list(&state.live[&session]))),
+        "session.tools.handlePendingToolCall" | "session.permissions.handlePendingPermissionRequest" => {
+            let answer = state.live.get_mut(&session).map(|live| pending::handle(live, frame.params()));
+            reply(conn, frame, Ok(answer.unwrap_or_default()));
         }
         "session.send" => {
             let message = Uuid::new_v4().to_string();
@@ -198,12 +209,12 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
             turn::send(inner, &mut state, &session, message, prompt);
         }
         "session.abort" => {
-            let busy = state.live[&session].turn.is_some();
             turn::abort(&mut state, &session);
             reply(conn, frame, Ok(r#"{"success":true}"#.into()));
-            if busy {
-                turn::aborted(&mut state, &session);
-            }
+        }
+        "session.suspend" => {
+            turn::suspend(&mut state, &session);
+            reply(conn, frame, Ok("null".into()));
         }
         "sessions.fork" => fork(&state, conn, frame, &session),
         "plugins.builtin.set"
@@ -216,78 +227,12 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
     }
 }
 
-fn create(state: &mut State, conn: &Conn, frame: &Frame) {
-    let session = match frame.session() {
-        "" => Uuid::new_v4().to_string(),
-        id => id.to_owned(),
-    };
-    let legal = session.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if !legal {
-        let why = format!("Rejected session.create request with invalid sessionId: {session}");
-        return reply(conn, frame, failed("session.create", &why));
-    }
-    if state.live.contains_key(&session) {
-        return attach(state, conn, frame, &session);
-    }
-    let start = shapes::stamp();
-    let kept =
-        Kept { start: start.clone(), modified: start, summary: String::new(), events: Vec::new(), used_by: None };
-    let start = kept.start.clone();
-    admit(state, conn, frame, &session, kept);
-    state.lifecycle("session.created", &session);
-    reply(conn, frame, Ok(shapes::opened(&session, &start)));
-    let data = format!(
-        r#"{{"sessionId":{},"version":1,"producer":"copilot-agent","copilotVersion":"1.0.102","startTime":"{start}","alreadyInUse":false}}"#,
-        shapes::quote(&session)
-    );
-    state.emit(&session, "session.start", &data, false);
-}
-
-fn resume(state: &mut State, conn: &Conn, frame: &Frame) {
-    let session = lookups::resolved(state, frame.session());
-    if state.live.contains_key(&session) {
-        return attach(state, conn, frame, &session);
-    }
-    let Some(kept) = state.storage.read(&session) else {
-        let why = format!("Failed to load session events: Session not found: {session}");
-        return reply(conn, frame, failed("session.resume", &why));
-    };
-    let (start, in_use) = (kept.start.clone(), kept.used_by.is_some());
-    admit(state, conn, frame, &session, kept);
-    reply(conn, frame, Ok(shapes::opened(&session, &start)));
-    resumed(state, &session, in_use);
-}
-
-fn admit(state: &mut State, conn: &Conn, frame: &Frame, session: &str, kept: Kept) {
-    let hooks = frame.params()["hooks"] == true;
-    let live = Live { attached: vec![conn.id], kept, parent: None, turn: None, waiting: Default::default(), hooks };
-    state.live.insert(session.into(), live);
-    let process = state.process.clone();
-    state.storage.make(session);
-    state.storage.claim(session, Some(&process));
-}
-
-/// A create or resume of a session that is live here: one more connection hears it.
-fn attach(state: &mut State, conn: &Conn, frame: &Frame, session: &str) {
-    let Some(live) = state.live.get_mut(session) else { return };
-    live.attached.retain(|other| *other != conn.id);
-    live.attached.push(conn.id);
-    live.hooks |= frame.params()["hooks"] == true;
-    let start = live.kept.start.clone();
-    reply(conn, frame, Ok(shapes::opened(session, &start)));
-    resumed(state, session, false);
-}
-
-fn resumed(state: &mut State, session: &str, in_use: bool) {
-    let data = format!(r#"{{"resumeTime":"{}","alreadyInUse":{in_use},"sessionWasActive":false}}"#, shapes::stamp());
-    state.emit(session, "session.resume", &data, false);
-    state.lifecycle("session.updated", session);
-}
-
 fn delete(state: &mut State, conn: &Conn, frame: &Frame, asked: &str) {
     let session = &lookups::resolved(state, asked);
-    let was_live = state.close(session);
+    let was_live = state.close(session, Told::Nothing);
     if state.storage.delete(session) || was_live {
+        // Told twice, as the real one does.
+        state.broadcast(&shapes::lifecycle("session.deleted", session, None));
         state.broadcast(&shapes::lifecycle("session.deleted", session, None));
         reply(conn, frame, Ok(r#"{"success":true}"#.into()));
     } else {
@@ -303,26 +248,11 @@ fn bulk_delete(state: &mut State, conn: &Conn, frame: &Frame) {
         Err(why) => return reply(conn, frame, failed("sessions.bulkDelete", &why)),
     };
     for id in ids {
-        state.close(&id);
+        state.close(&id, Told::Nothing);
         state.storage.delete(&id);
         state.broadcast(&shapes::lifecycle("session.deleted", &id, None));
     }
     reply(conn, frame, Ok(answer));
-}
-
-/// The kinds that find a session by its id or the beginning of one.
-fn open(state: &mut State, conn: &Conn, frame: &Frame) {
-    let resumes = frame.params()["kind"] == "resume";
-    let session = if resumes { lookups::resolved(state, frame.session()) } else { frame.session().to_owned() };
-    if !state.live.contains_key(&session) {
-        let kept = state.storage.read(&session).filter(|_| resumes);
-        let Some(kept) = kept else { return reply(conn, frame, Ok(r#"{"status":"not_found"}"#.into())) };
-        admit(state, conn, frame, &session, kept);
-    } else if let Some(live) = state.live.get_mut(&session) {
-        live.attached.retain(|other| *other != conn.id);
-        live.attached.push(conn.id);
-    }
-    reply(conn, frame, Ok(format!(r#"{{"status":"resumed","sessionId":{}}}"#, shapes::quote(&session))));
 }
 
 /// A fork is a copy on the disk that nobody has live yet.
@@ -336,11 +266,11 @@ fn fork(state: &State, conn: &Conn, frame: &Frame, source: &str) {
     reply(conn, frame, Ok(format!(r#"{{"sessionId":"{id}"}}"#)));
 }
 
-fn failed(method: &str, why: &str) -> Answer {
+pub(super) fn failed(method: &str, why: &str) -> Answer {
     Err((-32603, format!("Request {method} failed with message: {why}")))
 }
 
-fn reply(conn: &Conn, frame: &Frame, answer: Answer) {
+pub(super) fn reply(conn: &Conn, frame: &Frame, answer: Answer) {
     let id = frame.id().unwrap_or_else(|| "null".into());
     conn.out.push(Out::Bytes(match answer {
         Ok(result) => shapes::answer(&id, &result),

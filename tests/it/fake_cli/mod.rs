@@ -7,10 +7,14 @@
 mod conn;
 mod control;
 mod gate;
+mod homes;
 mod live;
+mod log;
 mod lookups;
 mod methods;
+mod opening;
 mod outbox;
+mod pending;
 mod reader;
 mod record;
 mod script;
@@ -18,6 +22,7 @@ mod server;
 mod shapes;
 mod storage;
 mod tests;
+mod tests_moving;
 mod turn;
 
 pub use gate::Gate;

@@ -38,6 +38,14 @@ pub enum Step {
     Wait(Gate),
     /// A request to the client (`params` is JSON text without the braces; the session id is put first) and its answer.
     Ask { method: String, params: String },
+    /// A client tool is asked for and its answer awaited; it becomes part of the turn's text.
+    Tool(String),
+    /// The same for a permission to run this command.
+    Permission(String),
+    /// From here on events reach no socket (or do so again); they go on being kept.
+    Mute(bool),
+    /// The process ends here.
+    Die(Close),
     /// Any event; `data` is JSON text.
     Event { kind: String, data: String, ephemeral: bool },
 }

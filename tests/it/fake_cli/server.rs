@@ -35,7 +35,7 @@ pub struct FakeCli {
 
 pub(super) struct Inner {
     pub name: String,
-    pub addr: SocketAddr,
+    addr: Mutex<SocketAddr>,
     pub options: Options,
     pub changed: watch::Sender<()>,
     pub frozen: watch::Sender<bool>,
@@ -61,7 +61,7 @@ impl FakeCli {
 
     /// Where it listens, also after [`FakeCli::restart`].
     pub fn addr(&self) -> SocketAddr {
-        self.inner.addr
+        *self.inner.addr.lock().unwrap()
     }
 
     /// Its name in the pool.
@@ -77,11 +77,23 @@ impl FakeCli {
 
     /// Starts a dead one again at the same address; only its storage is as before.
     pub async fn restart(&self) {
+        self.restart_at(self.addr()).await;
+    }
+
+    /// Starts a dead one again at another address.
+    pub async fn restart_elsewhere(&self) -> SocketAddr {
+        self.restart_at("127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    async fn restart_at(&self, addr: SocketAddr) -> SocketAddr {
         self.inner.die(Close::Fin);
-        let listener = TcpListener::bind(self.inner.addr).await.expect("its own port again");
+        let listener = TcpListener::bind(addr).await.expect("a free port, or its own again");
+        let addr = listener.local_addr().expect("the bound address");
+        *self.inner.addr.lock().unwrap() = addr;
         *self.inner.process.lock().unwrap() = (CancellationToken::new(), Close::Fin);
         self.inner.budget.store(u64::MAX, Ordering::Relaxed);
         self.inner.run(listener);
+        addr
     }
 
     /// Dies as soon as it has written `bytes` more bytes, over all connections: in the middle of a frame if that is where it falls.
@@ -119,10 +131,12 @@ impl Inner {
             rules: Vec::new(),
             reversed: Vec::new(),
             steps: usual_turn(),
+            muted: false,
+            write_through: false,
         };
         Self {
             name: name.into(),
-            addr,
+            addr: Mutex::new(addr),
             options,
             changed: watch::Sender::new(()),
             frozen: watch::Sender::new(false),
@@ -151,7 +165,10 @@ impl Inner {
             live.turn.iter().for_each(CancellationToken::cancel);
             state.storage.claim(&session, None);
             state.storage.tidy(&session);
+            state.storage.disk().homes.leave(&session, &self.name);
         }
+        (state.muted, state.write_through) = (false, false);
+        state.reversed.clear();
         state.conns.clear();
         state.asked.clear();
         drop(state);

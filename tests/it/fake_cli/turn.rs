@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     live::State,
+    pending::{self, Pending},
     script::Step,
     server::Inner,
     shapes::{self, quote},
@@ -30,24 +31,34 @@ pub fn send(inner: &Arc<Inner>, state: &mut State, session: &str, message: Strin
     });
 }
 
-/// Cuts the running turn with the events of the real one's abort. What is queued goes on being queued behind nothing: it is dropped.
+/// Cuts the running turn with the events of the real one's abort, all of them before the answer. What is queued is dropped.
 pub fn abort(state: &mut State, session: &str) {
-    let turn = state.live.get_mut(session).and_then(|live| {
-        live.waiting.clear();
-        live.turn.take()
-    });
-    if let Some(turn) = turn {
-        turn.cancel();
+    if cut(state, session) {
         state.emit(session, "abort", r#"{"reason":"user_initiated"}"#, false);
         state.emit(session, "assistant.turn_end", r#"{"turnId":"0"}"#, false);
         state.commit(session);
+        state.emit(session, "assistant.idle", r#"{"aborted":true}"#, true);
+        state.emit(session, "session.idle", r#"{"aborted":true,"mode":"interactive"}"#, true);
     }
 }
 
-/// The two events that follow the answer to an abort.
-pub fn aborted(state: &mut State, session: &str) {
-    state.emit(session, "assistant.idle", r#"{"aborted":true}"#, true);
-    state.emit(session, "session.idle", r#"{"aborted":true,"mode":"interactive"}"#, true);
+/// As an abort, but nothing in the history says that it was one.
+pub fn suspend(state: &mut State, session: &str) {
+    if cut(state, session) {
+        state.emit(session, "agent.interrupted", "{}", true);
+        state.emit(session, "assistant.turn_end", r#"{"turnId":"0"}"#, false);
+        state.commit(session);
+        state.emit(session, "session.idle", r#"{"mode":"interactive"}"#, true);
+    }
+}
+
+fn cut(state: &mut State, session: &str) -> bool {
+    let Some(live) = state.live.get_mut(session) else { return false };
+    live.waiting.clear();
+    live.pending.clear();
+    let turn = live.turn.take();
+    turn.iter().for_each(CancellationToken::cancel);
+    turn.is_some()
 }
 
 struct Turn {
@@ -91,8 +102,12 @@ impl Turn {
             quote(prompt),
             quote(&self.message)
         );
-        self.emit("user.message", &data, false);
         let mut state = self.inner.state();
+        if self.cut.is_cancelled() {
+            return;
+        }
+        state.storage.disk().homes.execute(prompt, &self.inner.name);
+        state.emit(&self.session, "user.message", &data, false);
         if let Some(live) = state.live.get_mut(&self.session).filter(|live| live.kept.summary.is_empty()) {
             live.kept.summary = prompt.chars().take(40).collect();
         }
@@ -108,8 +123,37 @@ impl Turn {
             Step::Pause(time) => tokio::time::sleep(time).await,
             Step::Wait(gate) => gate.pass().await,
             Step::Ask { method, params } => self.ask(&method, &params).await,
+            Step::Tool(name) => text.push_str(&self.pending(&name, false).await),
+            Step::Permission(command) => text.push_str(&self.pending(&command, true).await),
+            Step::Mute(muted) => self.inner.state().muted = muted,
+            Step::Die(how) => self.inner.die(how),
             Step::Event { kind, data, ephemeral } => self.emit(&kind, &data, ephemeral),
         }
+    }
+
+    /// A client tool or a permission, from the event that asks for it to those that say how it went.
+    async fn pending(&self, tool: &str, permission: bool) -> String {
+        let (request, call) = (Uuid::new_v4().to_string(), format!("call_{}", Uuid::new_v4()));
+        let (pending, answered) = Pending::new(&request, &call, permission);
+        let start = format!(r#"{{"toolCallId":"{call}","toolName":{}}}"#, quote(tool));
+        self.emit("tool.execution_start", &start, false);
+        let (kind, data) = pending.event(&self.session, tool);
+        if let Some(live) = self.inner.state().live.get_mut(&self.session) {
+            live.pending.push(pending);
+        }
+        self.emit(kind, &data, false);
+        let answer = answered.await.unwrap_or_default();
+        let (success, said) = if permission {
+            let (granted, kind) = pending::decision(&answer);
+            let data = format!(r#"{{"requestId":"{request}","toolCallId":"{call}","result":{{"kind":"{kind}"}}}}"#);
+            self.emit("permission.completed", &data, false);
+            (granted, kind.to_owned())
+        } else {
+            self.emit("external_tool.completed", &format!(r#"{{"requestId":"{request}"}}"#), false);
+            pending::outcome(&answer)
+        };
+        self.emit("tool.execution_complete", &format!(r#"{{"toolCallId":"{call}","success":{success}}}"#), false);
+        said
     }
 
     /// Asks the client and waits for its answer as long as it takes, as the real one does.
@@ -134,6 +178,7 @@ impl Turn {
         match live.waiting.pop_front() {
             Some((message, prompt)) => send(&self.inner, &mut state, &self.session, message, prompt),
             None => {
+                self.inner.changed.send_replace(());
                 state.emit(&self.session, "assistant.idle", "{}", true);
                 state.emit(&self.session, "session.idle", r#"{"mode":"interactive"}"#, true);
             }

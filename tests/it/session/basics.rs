@@ -230,7 +230,10 @@ async fn a_session_that_another_client_deleted_is_gone() {
     create(&a, &session).await;
     turn(&a, &session).await;
     assert_eq!(b.call("session.delete", json!({"sessionId": session})).await, Ok(json!({"success": true})));
-    a.next_event(&session, "session.shutdown").await;
+    let deleted = |told: &serde_json::Value| {
+        told["params"]["type"] == "session.deleted" && told["params"]["sessionId"] == session.as_str()
+    };
+    a.take("the deletion", deleted).await;
     let error = prompt(&a, &session).await.expect_err("gone");
     assert_eq!(
         (error.code, error.message),
