@@ -203,7 +203,8 @@ impl Relocation {
                 since: plan.since,
             }),
             Phase::Following if stage == Stage::Cut => Step::Follow(self.home.clone()),
-            Phase::Following => Step::Served,
+            // Whoever is there first waits for the others: what it asks would be told to nobody else.
+            Phase::Following => Step::Wait,
             Phase::Lost => Step::Lost,
             Phase::Holding | Phase::Closing(_) | Phase::Opening(..) => Step::Wait,
         }

@@ -35,16 +35,20 @@ fn seconds() -> u64 {
     std::env::var("PILOTFISH_UPGRADE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
-/// Opens connections at a steady pace until `stop`; each says `connect` and `ping`. Gives back how many there were.
+/// Opens connections at a steady pace until `stop`; each says `connect` and `ping` and makes a session. Gives back how many
+/// there were.
 async fn arrivals(addr: SocketAddr, stop: Arc<AtomicBool>) -> usize {
     let (mut ticks, mut all) = (interval(PACE), JoinSet::new());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     while !stop.load(Ordering::Relaxed) {
         ticks.tick().await;
+        let session = format!("arrival-{}", all.len());
         all.spawn(async move {
             let client = RpcClient::connect(addr).await;
             client.call("connect", json!({})).await.expect("connected");
             client.call("ping", json!({})).await.expect("answered");
+            // Whoever the old process let in last is still served by it.
+            create(&client, &session).await;
         });
     }
     let count = all.len();

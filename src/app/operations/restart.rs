@@ -38,8 +38,8 @@ impl Squadron {
             return Err(Refusal::NotSupervised(self.pool.name().clone()));
         }
         // What would be refused at once is told to whoever asks, not to the log.
-        if let Some(first) = members.first().filter(|first| !first.is_draining() && !force) {
-            check_room(&self.pool, first)?;
+        for member in members.iter().filter(|member| !force && !member.is_draining()) {
+            check_room(&self.pool, member)?;
         }
         let running = self.operations.begin(kind)?;
         let outage = Outage {

@@ -38,7 +38,7 @@ fn two_clients_move_together() {
     assert_eq!(step(&mut course, 2), "wait");
     assert!(!course.opened(2, now));
     assert!(course.opened(1, now));
-    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("served".into(), "follow b".into()));
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("wait".into(), "follow b".into()));
     assert!(course.is_under_way());
     course.followed(2);
     assert!(!course.is_under_way());

@@ -5,7 +5,7 @@ mod chance;
 mod checks;
 mod death;
 mod drained;
-// mod history;
+mod history;
 mod hung;
 mod kills;
 mod leaving;
