@@ -184,6 +184,9 @@ impl Client {
                     return false;
                 }
             },
+            Purpose::Attach { slot, known: false } if !ok && self.clashes(slot, frame.body()) => {
+                return self.try_again_soon(&id, open, slot);
+            }
             purpose => {
                 let attached = if let Purpose::Attach { slot, .. } = &purpose { Some(*slot) } else { None };
                 self.settle(purpose, link, frame.body(), ok, out);
@@ -378,31 +381,6 @@ impl Client {
             Some(_) => self.pass_to_client(frame, out),
             None => false,
         }
-    }
-
-    /// A backend takes a request of its own back.
-    fn backend_cancel(&mut self, link: LinkId, body: &[u8], out: &mut Output) -> bool {
-        #[derive(Deserialize)]
-        struct Cancel<'a> {
-            #[serde(borrow)]
-            params: CancelParams<'a>,
-        }
-        #[derive(Deserialize)]
-        struct CancelParams<'a> {
-            #[serde(borrow)]
-            id: &'a serde_json::value::RawValue,
-        }
-        let token = serde_json::from_slice::<Cancel<'_>>(body).ok().map(|cancel| cancel.params.id.get().as_bytes());
-        if let Some(number) = token.and_then(|token| self.asks.number_of(link, token)) {
-            self.tell_cancel(number, out);
-        }
-        false
-    }
-
-    /// Tells the client that nobody waits for its answer to our number `number` any more.
-    pub(super) fn tell_cancel(&mut self, number: i64, out: &mut Output) {
-        let body = format!(r#"{{"jsonrpc":"2.0","method":"$/cancelRequest","params":{{"id":{number}}}}}"#);
-        self.tell(body.as_bytes(), out);
     }
 
     pub(super) fn count_answer(&self, open: &Open, ok: bool) {

@@ -17,6 +17,7 @@ mod answers;
 mod away;
 mod borrowed;
 mod calls;
+mod cancelling;
 mod chunk;
 mod client;
 mod door;

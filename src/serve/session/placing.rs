@@ -322,7 +322,7 @@ impl Client {
 
     pub(super) fn attached(&mut self, slot: Slot) {
         if let Some(entry) = self.sessions.get_mut(slot) {
-            entry.open = true;
+            (entry.open, entry.comeback) = (true, None);
         }
     }
 }

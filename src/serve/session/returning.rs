@@ -13,11 +13,27 @@ use std::{
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{away::Away, calls::Call, client::Client, moving::Errand, sessions::Slot, workspace::Output};
-use crate::{mux::LinkId, session::Live, wire::reply};
+use super::{
+    away::Away,
+    calls::Call,
+    client::Client,
+    link::Held,
+    moving::Errand,
+    open::{NO_LINK, Open, Purpose},
+    sessions::Slot,
+    workspace::Output,
+};
+use crate::{
+    mux::LinkId,
+    session::Live,
+    wire::{RequestId, reply},
+};
 
 /// If its own link has told nothing for so long since it attached, nothing was told that the lost one's link had not.
 const SILENCE: Duration = Duration::from_millis(150);
+
+/// So often.
+const TRIES: u8 = 20;
 
 /// How far a client is that comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,17 +42,55 @@ pub enum Returning {
     Attaching,
     /// Both links tell the same: it waits for the first event on its own that the other one had, too.
     Comparing(Instant),
+    /// It sends its resume again then.
+    Again(Instant),
     /// It has what it missed, and waits until the lost one has let go.
     Waiting,
 }
 
+/// The runtime's word for a tool that the lost client's connection still has.
+const CLASH: &[u8] = b"tool name clash";
+
+/// The kernel brings it the end of that connection in a moment.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// A resume that may have to be sent again.
+#[derive(Debug)]
+pub struct Comeback {
+    body: Zeroizing<Vec<u8>>,
+    tries: u8,
+}
+
 impl Client {
+    /// Whether a resume was refused only because the lost client's connection has not ended yet.
+    pub(super) fn clashes(&self, slot: Slot, body: &[u8]) -> bool {
+        let again = self.sessions.get(slot).and_then(|entry| entry.comeback.as_ref());
+        again.is_some_and(|comeback| comeback.tries > 0) && memchr::memmem::find(body, CLASH).is_some()
+    }
+
+    /// Sends the resume once more in a moment. `false`: its answer goes nowhere.
+    pub(super) fn try_again_soon(&mut self, id: &RequestId, open: Open, slot: Slot) -> bool {
+        let mut away = Away::new(self.now);
+        away.returning = Some(Returning::Again(self.now + MOMENT));
+        if let Some(comeback) = self.sessions.get_mut(slot).and_then(|entry| entry.comeback.as_mut()) {
+            comeback.tries -= 1;
+            away.held.push(Held { id: Some(id.clone()), body: comeback.body.to_vec() });
+        }
+        self.requests.open(id.clone(), Open { link: NO_LINK, purpose: Purpose::Held, ..open });
+        self.sessions.set_away(slot, away);
+        self.hurry();
+        false
+    }
+
     /// Attaches to a session that a lost client keeps; `call` goes on when that is done.
     pub(super) fn come_back(&mut self, call: &Call<'_>, slot: Slot, link: LinkId, out: &mut Output) {
         let mut away = Away::new(self.now);
         away.returning = Some(Returning::Attaching);
         self.sessions.set_away(slot, away);
         self.sessions.withhold(slot);
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            entry.comeback = Some(Box::new(Comeback { body: call.body().to_vec().into(), tries: TRIES }));
+        }
         let params =
             self.sessions.get(slot).and_then(|entry| entry.params.as_ref().map(|params| params.without_tools()));
         let Some(params) = params else { return };
@@ -64,7 +118,13 @@ impl Client {
         if let Some(Returning::Comparing(since)) = returning(self) {
             self.compare(slot, live, since);
         }
-        if returning(self) == Some(Returning::Waiting) && !live.is_kept() {
+        let now = self.now;
+        let free = match returning(self) {
+            Some(Returning::Waiting) => !live.is_kept(),
+            Some(Returning::Again(at)) => at <= now,
+            _ => false,
+        };
+        if free {
             if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
                 away.returning = None;
             }

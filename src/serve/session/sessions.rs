@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use ahash::AHashMap;
 
-use super::{away::Away, missed::Told, pending::Pending, remembered::Remembered, settled::Settled, stalled::Heard};
+use super::{
+    away::Away, missed::Told, pending::Pending, remembered::Remembered, returning::Comeback, settled::Settled,
+    stalled::Heard,
+};
 use crate::{mux::LinkId, pool::Member, session::Attachment};
 
 /// A session's place in the table; the serial tells a reused place apart.
@@ -51,6 +54,8 @@ pub struct Entry {
     pub settled: Settled,
     /// When something was last heard of it.
     pub heard: Heard,
+    /// This client has just come back for it: its resume, to be sent again if the lost one's tools are still registered.
+    pub comeback: Option<Box<Comeback>>,
     /// What its backend asks by events.
     pub pending: Pending,
     /// Events that wait for others to be told first. Changed by [`Sessions::withhold`] and [`Sessions::take_fresh`].
@@ -123,6 +128,7 @@ impl Sessions {
             told: Told::default(),
             settled: Settled::default(),
             heard: Heard::now(Instant::now()),
+            comeback: None,
             pending: Pending::default(),
             fresh: None,
             serial: self.serial,

@@ -44,6 +44,27 @@ pub(super) struct Inner {
     budget: AtomicU64,
 }
 
+/// Sockets that hold the ports of fakes for as long as the tests run, so that nobody else has one while its fake is dead.
+static HELD: Mutex<Vec<socket2::Socket>> = Mutex::new(Vec::new());
+
+fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let bind = |addr: SocketAddr| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.bind(&addr.into())?;
+        socket.set_nonblocking(true)?;
+        std::io::Result::Ok(socket)
+    };
+    let socket = bind(addr)?;
+    if addr.port() == 0 {
+        let held = socket.local_addr()?.as_socket().ok_or(std::io::ErrorKind::Other)?;
+        HELD.lock().unwrap().push(bind(held)?);
+    }
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
 impl FakeCli {
     /// A fake with storage of its own and no token, on a free port of loopback.
     pub async fn start(name: &str) -> Self {
@@ -52,7 +73,7 @@ impl FakeCli {
 
     /// A fake with `options`.
     pub async fn with(name: &str, options: Options) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = listen("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let addr = listener.local_addr().expect("the bound address");
         let inner = Arc::new(Inner::new(name, addr, options));
         inner.run(listener);
@@ -87,7 +108,7 @@ impl FakeCli {
 
     async fn restart_at(&self, addr: SocketAddr) -> SocketAddr {
         self.inner.die(Close::Fin);
-        let listener = TcpListener::bind(addr).await.expect("a free port, or its own again");
+        let listener = listen(addr).expect("a free port, or its own again");
         let addr = listener.local_addr().expect("the bound address");
         *self.inner.addr.lock().unwrap() = addr;
         *self.inner.process.lock().unwrap() = (CancellationToken::new(), Close::Fin);
