@@ -142,6 +142,17 @@ pub struct BackendStatus {
     pub links: u64,
     /// Turns that run on it.
     pub turns_running: u64,
+    /// Seconds since its process was first seen well; absent while it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_seconds: Option<u64>,
+    /// Sessions that its process was given in its life.
+    pub served_sessions: u64,
+    /// Resident memory of its processes, if it is supervised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Open descriptors of the one of its processes that has the most, if it is supervised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub descriptors: Option<u64>,
     /// Restarts, if it is supervised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u64>,

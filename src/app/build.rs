@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-use super::operations::OperationsSettings;
+use super::{operations::OperationsSettings, recycle::RecycleSettings};
 use crate::{
     backend::probe::ProbeSettings,
     config,
-    health::Thresholds,
+    health::{Thresholds, WearLimits},
     pool::{HashKey, Policy, PoolSettings, Storage},
     route::MoverSettings,
     serve::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
         session::SessionSettings,
     },
-    supervise::{EnvValue, SuperviseSettings},
+    supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
     telemetry::logs,
     tenancy::Wall,
     wire::Methods,
@@ -68,6 +68,21 @@ pub(super) fn operations(name: &str, config: &config::Config) -> OperationsSetti
 
 pub(super) fn mover(pool: &config::Pool) -> MoverSettings {
     MoverSettings { drain_timeout: pool.drain_timeout, rebalance: pool.rebalance, rebalance_rate: pool.rebalance_rate }
+}
+
+/// `None` if nobody is ever due.
+pub(super) fn recycle(pool: &config::Pool) -> Option<RecycleSettings> {
+    let set = &pool.recycle;
+    let limits = WearLimits {
+        age: set.max_age,
+        sessions: set.max_sessions,
+        memory: set.max_memory.map(|bytes| bytes as u64),
+        descriptors: set.max_descriptors,
+        slow: set.slow_probe,
+    };
+    let redactor = || Arc::new(Redactor::new(pool.connection_token.iter()));
+    let hook = set.on_recycle.clone().map(|command| Hook { command, timeout: set.hook_timeout, redactor: redactor() });
+    limits.any().then_some(RecycleSettings { limits, check_interval: set.check_interval, hook })
 }
 
 pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {

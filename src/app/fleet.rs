@@ -2,16 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 
+use ahash::AHashMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{AppError, build, observer::Observer, operations::Operations};
+use super::{AppError, build, observer::Observer, operations::Operations, recycle::Recycler};
 use crate::{
     backend::{probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Mover, Router},
     session::Registry,
-    supervise::Supervisor,
+    supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
 };
 
@@ -54,7 +55,12 @@ impl Fleet {
             let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
             let mover = Mover::new(router, build::mover(set));
             tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
-            pools.insert(name.clone(), Arc::new(squadron));
+            let squadron = Arc::new(squadron);
+            if let Some(settings) = build::recycle(set) {
+                let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
+                squadron.operations.spawn(recycler.run());
+            }
+            pools.insert(name.clone(), squadron);
         }
         Ok(Self { pools })
     }
@@ -94,6 +100,27 @@ impl Fleet {
             }
         }
     }
+}
+
+impl Squadron {
+    /// What the processes of each backend use that we started.
+    pub(super) async fn usage(&self) -> AHashMap<Arc<str>, Usage> {
+        let Some(supervisor) = &self.supervisor else { return AHashMap::new() };
+        let running = supervisor.running();
+        let look = tokio::task::spawn_blocking(move || used_by(running));
+        // It can only fail by a panic, or because everything ends.
+        look.await.unwrap_or_default()
+    }
+
+    /// The same, on a thread that may block.
+    pub(super) fn usage_now(&self) -> AHashMap<Arc<str>, Usage> {
+        self.supervisor.as_ref().map(|supervisor| used_by(supervisor.running())).unwrap_or_default()
+    }
+}
+
+fn used_by(running: Vec<(Arc<str>, u32)>) -> AHashMap<Arc<str>, Usage> {
+    let all = Processes::read();
+    running.into_iter().filter_map(|(name, pid)| Some((name, all.usage(pid)?))).collect()
 }
 
 fn start_pool(

@@ -6,7 +6,7 @@
 //! - `doors`: sockets bound first, then the listeners behind them.
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
-//! - `operations`: what an operator does to backends.
+//! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
@@ -14,6 +14,7 @@ mod doors;
 mod fleet;
 mod observer;
 mod operations;
+mod recycle;
 mod seen;
 mod shared;
 mod stop;

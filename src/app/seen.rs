@@ -14,6 +14,7 @@ use crate::{
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
+    supervise::Usage,
     telemetry::{Label, MetricsError, SessionState},
 };
 
@@ -31,7 +32,7 @@ impl Seen {
     fn refresh(&self) {
         self.app.count_tenants();
         for (name, squadron) in &self.app.fleet.pools {
-            let census = squadron.registry.census();
+            let (census, usage) = (squadron.registry.census(), squadron.usage_now());
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
@@ -42,6 +43,12 @@ impl Seen {
                 metrics.turns_running.set(member.turns.load(Ordering::Relaxed));
                 metrics.links.set(member.links.load(Ordering::Relaxed));
                 metrics.set_state(state_of(member), member.verdict() == Verdict::Up);
+                let lived = member.life.lived();
+                metrics.life.age.set(lived.map_or(0, |lived| lived.began.elapsed().as_secs().cast_signed()));
+                metrics.life.served.set(lived.map_or(0, |lived| lived.sessions.cast_signed()));
+                if let Some(Usage { memory, descriptors }) = usage.get(&member.name) {
+                    metrics.life.set_usage(*memory, *descriptors);
+                }
                 let restarts = member.restarts.load(Ordering::Relaxed);
                 metrics.restarts.inc_by(restarts.saturating_sub(metrics.restarts.get()));
             }
@@ -139,6 +146,8 @@ fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
         sessions.busy += count(census.busy);
         sessions.moving += count(census.moving);
     }
+    let usage = squadron.usage_now();
+    let status = |member: &Arc<Member>| backend_status(member, squadron, usage.get(&member.name));
     let mut operations = squadron.operations.journal().into_iter().map(operation_status);
     PoolStatus {
         name: name.to_owned(),
@@ -153,11 +162,12 @@ fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
         sessions,
         operation: operations.next(),
         operations_before: operations.collect(),
-        backends: squadron.pool.members().iter().map(|member| backend_status(member, squadron)).collect(),
+        backends: squadron.pool.members().iter().map(status).collect(),
     }
 }
 
-fn backend_status(member: &Member, squadron: &Squadron) -> BackendStatus {
+fn backend_status(member: &Member, squadron: &Squadron, usage: Option<&Usage>) -> BackendStatus {
+    let lived = member.life.lived();
     let check = member.last_check.load_full();
     BackendStatus {
         name: member.name.to_string(),
@@ -172,6 +182,10 @@ fn backend_status(member: &Member, squadron: &Squadron) -> BackendStatus {
         sessions: count(member.sessions.load(Ordering::Relaxed)),
         links: count(member.links.load(Ordering::Relaxed)),
         turns_running: count(member.turns.load(Ordering::Relaxed)),
+        age_seconds: lived.map(|lived| lived.began.elapsed().as_secs()),
+        served_sessions: lived.map_or(0, |lived| lived.sessions),
+        memory_bytes: usage.map(|usage| usage.memory),
+        descriptors: usage.map(|usage| usage.descriptors),
         restarts: squadron.supervisor.as_ref().map(|_| member.restarts.load(Ordering::Relaxed)),
     }
 }

@@ -170,6 +170,12 @@ impl Probe {
         let reason = finding.as_str();
         let ended = ended.into_std();
         self.member.last_check.store(Some(Arc::new(LastCheck { at: ended, reason, took })));
+        match finding {
+            Finding::Ok => self.member.life.checked(self.incarnation, took, ended),
+            // Whoever listened there has ended.
+            Finding::Refused | Finding::NoAddress => self.member.life.end(),
+            _ => {}
+        }
         self.observer.probed(&self.member, &ProbeOutcome { ok: finding == Finding::Ok, reason, took });
         if finding == Finding::NoAddress && self.checker.verdict() == Verdict::Unknown {
             // Not started or not resolved yet: nothing was asked, so nothing is known.

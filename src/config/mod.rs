@@ -28,7 +28,7 @@ pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
     Admin, Algorithm, Backend, ConnectionSettings, FreeIds, Guards, HashKey, Health, Jwt, Limits, Listener, Log,
-    LogFormat, MethodRules, Mode, OnClientLoss, OnDown, Policy, Pool, Posture, ProtocolRange, ProxyProtocol,
+    LogFormat, MethodRules, Mode, OnClientLoss, OnDown, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, Recycle,
     RestartBackoff, Runtime, SessionIds, SessionSettings, Share, Shutdown, StartState, Storage, Supervise, Tenant,
     Timeouts, Users,
 };

@@ -85,6 +85,8 @@ const SCENES: &[Scene] = &[
         &["methods", "guards", "health"],
     )
     .without(&["tenant"]),
+    full("[pool.copilot.recycle]", || inner(File::outline(), &["pool", "recycle"]), &[], &[])
+        .without(&["max_memory", "max_descriptors"]),
     full(
         "[[pool.copilot.backends]]",
         || inner(File::outline(), &["pool", "backends"]),
@@ -120,6 +122,14 @@ const SCENES: &[Scene] = &[
         &[("count", "3")],
         &["restart_backoff"],
     ),
+    brief(
+        "[pool.own.recycle]",
+        || inner(File::outline(), &["pool", "recycle"]),
+        "Of CLIs that pilotfish started it also knows what they use.",
+        &[],
+        &[],
+    )
+    .examples(&[("max_memory", "\"2GiB\""), ("max_descriptors", "800")]),
     full(
         "[[tenant]]",
         || inner(File::outline(), &["tenant"]),

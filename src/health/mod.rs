@@ -1,14 +1,19 @@
-//! Whether a backend takes placements: the verdict on it, its slow start, and when not to believe the verdicts.
+//! Whether a backend takes placements: the verdict on it, its slow start, when not to believe the verdicts, and when it has
+//! served long enough.
 //!
 //! Pure: the moment and the random number are arguments, so every rule here is tested without waiting.
 
 mod checker;
 mod pace;
 mod panic;
+mod tempo;
+mod wear;
 
 pub use checker::{Change, Checker, Outcome, Thresholds};
 pub use pace::{jittered, ramp};
 pub use panic::{eligible, panicking};
+pub use tempo::{Paces, Tempo};
+pub use wear::{Due, WearLimits, Worn, due};
 
 /// What health says of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

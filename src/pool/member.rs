@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
-use super::{Drain, Load};
+use super::{Drain, Life, Load};
 use crate::{
     balance::{self, Candidate},
     health::Verdict,
@@ -71,6 +71,8 @@ pub struct Member {
     pub identity: ArcSwapOption<Identity>,
     /// The last check; `None` until the first.
     pub last_check: ArcSwapOption<LastCheck>,
+    /// The life of the process that serves now.
+    pub life: Life,
     seed: u64,
     address: ArcSwapOption<SocketAddr>,
     incarnation: AtomicU64,
@@ -97,6 +99,7 @@ impl Member {
             suspect: Notify::new(),
             identity: ArcSwapOption::empty(),
             last_check: ArcSwapOption::empty(),
+            life: Life::default(),
             address: ArcSwapOption::new(address.map(Arc::new)),
             incarnation: AtomicU64::new(0),
             verdict: AtomicU8::new(Verdict::Unknown as u8),
@@ -157,6 +160,11 @@ impl Member {
     /// Hears every later change of the verdict.
     pub fn verdicts(&self) -> watch::Receiver<Verdict> {
         self.verdicts.subscribe()
+    }
+
+    /// It is another process since `now`, whether or not a check saw the gap: its slow start begins.
+    pub fn start_slowly(&self, now: Instant) {
+        self.recovered.store(Some(Arc::new(now)));
     }
 
     /// When it last came back from down to up.

@@ -5,12 +5,14 @@
 //! | --- | --- |
 //! | `member` | one backend: address, verdict, counters |
 //! | `drain` | why a member is drained, since when and how long |
+//! | `life` | since when its process serves, and how it has aged |
 //! | `slot` | guards that move the counters |
 //! | `placement` | who gets a session, and where to look for one |
 //! | `pacer` | so much a second |
 //! | `settings` | what can be set |
 
 mod drain;
+mod life;
 mod member;
 mod pacer;
 mod placement;
@@ -18,6 +20,7 @@ mod settings;
 mod slot;
 
 pub use drain::{Drain, DrainCause};
+pub use life::{Life, Lived};
 pub use member::{Admission, Identity, LastCheck, Member};
 pub use pacer::Pacer;
 pub use placement::{Pool, PoolCounts};

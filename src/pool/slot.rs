@@ -23,6 +23,7 @@ impl Member {
     /// Counts a session until the slot is dropped.
     pub fn hold_session(self: &Arc<Self>) -> SessionSlot {
         up(&self.sessions);
+        self.life.serve();
         SessionSlot(self.clone())
     }
 

@@ -19,18 +19,20 @@ fn children(parent: Pid) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
     let pids = names.filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
-    pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
+    let parent = parent.as_raw_pid().cast_unsigned();
+    pids.filter(|pid: &Pid| parent_of(pid.as_raw_pid().cast_unsigned()) == Some(parent)).collect()
 }
 
-fn parent_of(pid: Pid) -> Option<Pid> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
+/// Who started `pid`, or adopted it.
+pub(super) fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     parse_parent(&stat)
 }
 
 /// `pid (name) state parent ...`, where the name may hold anything, also brackets and spaces.
-fn parse_parent(stat: &str) -> Option<Pid> {
+fn parse_parent(stat: &str) -> Option<u32> {
     let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split(' ').nth(1)?.parse().ok().and_then(Pid::from_raw)
+    rest.split(' ').nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -39,8 +41,8 @@ mod tests {
 
     #[test]
     fn names_cannot_confuse_it() {
-        assert_eq!(parse_parent("12 (a) 1 (b) S 34 12 12 0"), Pid::from_raw(34));
-        assert_eq!(parse_parent("1 (init) S 0 1 1 0"), None);
+        assert_eq!(parse_parent("12 (a) 1 (b) S 34 12 12 0"), Some(34));
+        assert_eq!(parse_parent("1 (init) S 0 1 1 0"), Some(0));
         assert_eq!(parse_parent(""), None);
     }
 

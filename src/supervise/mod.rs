@@ -13,6 +13,8 @@
 //! | `process` | one process, seen from here |
 //! | `guard` | one process, seen from its guard |
 //! | `descendants` | who belongs to a guard, from `/proc` |
+//! | `usage` | what one process and its descendants use |
+//! | `hook` | the operator's command that restarts a backend which we did not start |
 //! | `ports` | free ports of a range |
 //! | `backoff` | pauses between restarts |
 //! | `output` | a process's output in our log |
@@ -21,6 +23,7 @@
 mod backoff;
 mod descendants;
 pub mod guard;
+mod hook;
 mod keeper;
 mod output;
 mod ports;
@@ -30,7 +33,10 @@ mod settings;
 mod supervisor;
 #[cfg(test)]
 mod supervisor_tests;
+mod usage;
 
+pub use hook::{Hook, HookCall, HookError};
 pub use redact::Redactor;
 pub use settings::{EnvValue, SuperviseError, SuperviseSettings};
 pub use supervisor::{ChildState, ChildStatus, RestartError, Supervisor};
+pub use usage::{Processes, Usage};

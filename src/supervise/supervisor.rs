@@ -166,6 +166,11 @@ impl Supervisor {
         }
     }
 
+    /// The process id of each backend whose process runs.
+    pub fn running(&self) -> Vec<(Arc<str>, u32)> {
+        self.children.iter().filter_map(|child| Some((child.member.name.clone(), child.status.borrow().pid?))).collect()
+    }
+
     /// Every process as it is now.
     pub fn status(&self) -> Vec<ChildStatus> {
         let now = |Child { member, status, .. }: &Child| {

@@ -16,7 +16,7 @@ mod metrics;
 
 pub use metrics::{
     BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, JourneyMetrics,
-    Label, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, MoveCause, MoveOutcome,
-    OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, Rejection, Rule,
-    SessionState, StallEnd, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
+    Label, LifeMetrics, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, MoveCause,
+    MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason,
+    Rejection, Rule, SessionState, StallEnd, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
 };

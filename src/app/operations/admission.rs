@@ -13,7 +13,7 @@ pub(super) fn another_serves(pool: &Pool, except: &Member) -> bool {
 }
 
 /// Refuses what would leave nobody who takes sessions.
-pub(super) fn check_room(pool: &Pool, member: &Member) -> Result<(), Refusal> {
+pub(in crate::app) fn check_room(pool: &Pool, member: &Member) -> Result<(), Refusal> {
     if another_serves(pool, member) {
         return Ok(());
     }

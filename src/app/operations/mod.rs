@@ -17,6 +17,7 @@ mod running;
 mod tests;
 
 pub(in crate::app) use self::{
+    admission::check_room,
     outage::{Outage, drained, take_out_and_back},
     refusal::{Failure, Refusal},
     running::{Kind, Operations, OperationsSettings, Progress, Running, Step},

@@ -7,6 +7,7 @@ mod logins;
 mod naming;
 mod overrides;
 mod pools;
+mod recycles;
 mod shares;
 mod supervised;
 mod tenants;
@@ -27,6 +28,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     addresses::check(file, reader);
     pools::check(file, reader);
     supervised::check(file, reader);
+    recycles::check(file, reader);
     jwts::check(file, reader);
     // Whether there are tenants decides what every pool is.
     if reader.is_sound("tenant") {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, SessionIds, Supervise, ZERO, ms};
+use super::{DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Supervise, ZERO, ms};
 use crate::{
     config::{
         kind::{
@@ -76,6 +76,8 @@ section! {
         pub stall_after: Duration = duration(ZERO, DAY), text("10m");
         /// How the backends are checked.
         pub health: Health = table::<Health>(), value("{}");
+        /// When a backend is started again.
+        pub recycle: Recycle = table::<Recycle>(), value("{}");
         /// The Copilot CLIs that pilotfish starts itself.
         pub supervise: Option<Supervise> = table_or_none::<Supervise>(), absent("{ count = 3 }");
     }

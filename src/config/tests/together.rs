@@ -53,6 +53,18 @@ const CASES: &[Case] = &[
             &["at most 58 characters"],
         )],
     },
+    Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:4\"\npool = \"x\"\n[pool.x]\nstorage = \"shared\"\nbackends = [ { name = \"a\", address = \"h:1\" }, { name = \"b\", address = \"h:2\" } ]\n[pool.x.recycle]\nmax_age = \"1d\"\nmax_memory = \"1GiB\"\nmax_descriptors = 100\n",
+        problems: &[
+            (8, "pool.x.recycle.on_recycle", &["limits and no command", "add on_recycle = ["]),
+            (10, "pool.x.recycle.max_memory", &["does not start", "a supervised pool"]),
+            (11, "pool.x.recycle.max_descriptors", &["does not start"]),
+        ],
+    },
+    Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:4\"\npool = \"x\"\n[pool.x.supervise]\ncount = 2\n[pool.x.recycle]\nmax_memory = \"1GiB\"\non_recycle = [\"restart\"]\n",
+        problems: &[(9, "pool.x.recycle.on_recycle", &["a command in a supervised pool", "leave this out"])],
+    },
 ];
 
 #[test]

@@ -24,6 +24,14 @@ const CASES: &[Case] = &[
         problems: &[],
     },
     Case {
+        text: "[[listener]]\nname = \"a\"\nbind = \"127.0.0.1:1\"\npool = \"x\"\n[pool.x.supervise]\ncount = 1\n[pool.x.recycle]\nmax_age = \"1d\"\n",
+        problems: &[(7, "pool.x.recycle", &["a pool of one", "only while another one"])],
+    },
+    Case {
+        text: "[pool.ok.recycle]\non_recycle = [\"restart\"]\n",
+        problems: &[(2, "pool.ok.recycle.on_recycle", &["a command and no limit", "never run"])],
+    },
+    Case {
         text: "[pool.ok.health]\ninterval = \"1s\"\ntimeout = \"1500ms\"\n",
         problems: &[(3, "pool.ok.health.timeout", &["1.5s, longer than the interval of 1s"])],
     },

@@ -80,6 +80,11 @@ families! {
     verdict_changes: Counters<2> = counters("pilotfish_verdict_changes_total", ["pool", "backend"]; "Times that health changed its mind.");
     operations: Counters<3> = counters("pilotfish_operations_total", ["pool", "kind", "outcome"]; "Operations that took backends out and back, and have ended.");
     pool_panic: Gauges<1> = gauges("pilotfish_pool_panic", ["pool"]; "1 when so few backends look healthy that all are used.");
+    backend_age: Gauges<2> = gauges("pilotfish_backend_age_seconds", ["pool", "backend"]; "Seconds since the backend's process was first seen well; 0 while it is not.");
+    backend_served: Gauges<2> = gauges("pilotfish_backend_served_sessions", ["pool", "backend"]; "Sessions that the backend's process was given in its life.");
+    backend_memory: Gauges<2> = gauges("pilotfish_backend_memory_bytes", ["pool", "backend"]; "Resident memory of a supervised backend's processes.");
+    backend_descriptors: Gauges<2> = gauges("pilotfish_backend_descriptors", ["pool", "backend"]; "Open descriptors of the one of a supervised backend's processes that has the most.");
+    recycles: Counters<3> = counters("pilotfish_recycles_total", ["pool", "backend", "reason"]; "Backends that were started again because they had served long enough.");
     restarts: Counters<2> = counters("pilotfish_restarts_total", ["pool", "backend"]; "Restarts of supervised backends.");
 
     draining: Gauges<0> = gauges("pilotfish_draining", []; "1 while the proxy is going away.");

@@ -12,6 +12,7 @@ use super::{
         BackendState, ClientEnd, Label, LinkEnd, LinkOutcome, OperationKind, OperationOutcome, ProbeOutcome, Reason,
         Rejection, SessionState, Towards, TurnOutcome, Way,
     },
+    life::LifeMetrics,
 };
 
 /// What is counted at one listener.
@@ -77,6 +78,8 @@ pub struct BackendMetrics {
     pub verdict_changes: IntCounter,
     /// Restarts, if it is supervised.
     pub restarts: IntCounter,
+    /// The life of its process.
+    pub life: LifeMetrics,
     up: IntGauge,
     state: ByLabel<BackendState, IntGauge>,
 }
@@ -96,6 +99,7 @@ impl BackendMetrics {
             probe_duration: of.probe_duration.with([pool, backend]),
             verdict_changes: of.verdict_changes.with([pool, backend]),
             restarts: of.restarts.with([pool, backend]),
+            life: LifeMetrics::new(of, pool, backend),
             up: of.backend_up.with([pool, backend]),
             state: ByLabel::new(|state| of.backend_state.with([pool, backend, state])),
         }

@@ -243,6 +243,20 @@ labels! {
         Recycle = "recycle",
     }
 
+    /// Why a backend had served long enough.
+    RecycleReason {
+        /// Its age.
+        Age = "age",
+        /// The sessions that it had served.
+        Sessions = "sessions",
+        /// Its memory.
+        Memory = "memory",
+        /// Its descriptors.
+        Descriptors = "descriptors",
+        /// It answered health checks more slowly than in its youth.
+        Slow = "slow",
+    }
+
     /// How that ended.
     OperationOutcome {
         /// All are back.

@@ -6,6 +6,7 @@ mod handles;
 mod held;
 mod journey;
 mod label;
+mod life;
 mod process;
 #[cfg(test)]
 mod reference;
@@ -30,9 +31,10 @@ pub use self::{
     journey::JourneyMetrics,
     label::{
         BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, MoveCause, MoveOutcome, OperationKind,
-        OperationOutcome, OrphanEnd, ProbeOutcome, Reason, Rejection, Rule, SessionState, StallEnd, Towards,
-        TurnOutcome, Way,
+        OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd,
+        Towards, TurnOutcome, Way,
     },
+    life::LifeMetrics,
     tenant::TenantMetrics,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{
     BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Metrics, OperationKind, OperationOutcome,
-    ProbeOutcome, Reason, Rejection, SessionState, Towards, TurnOutcome, Way,
+    ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, Towards, TurnOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -50,6 +50,7 @@ fn page() -> String {
         ("`state` of `pilotfish_backend_state`", values::<BackendState>()),
         ("`outcome` of `pilotfish_probes_total`", values::<ProbeOutcome>()),
         ("`kind` of `pilotfish_operations_total`", values::<OperationKind>()),
+        ("`reason` of `pilotfish_recycles_total`", values::<RecycleReason>()),
         ("`outcome` of `pilotfish_operations_total`", values::<OperationOutcome>()),
         ("`direction`", values::<Way>()),
         ("`towards`", values::<Towards>()),
