@@ -280,6 +280,11 @@ while True:
 
 /// A pilotfish with three backends of its own, and the folder whose files keep them from starting.
 async fn supervised(ports: &str) -> (Pilotfish, PathBuf) {
+    supervised_with(ports, "").await
+}
+
+/// The same with more tables.
+pub async fn supervised_with(ports: &str, more: &str) -> (Pilotfish, PathBuf) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("small-{}-{ports}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a writable target folder");
     let config = format!(
@@ -301,6 +306,7 @@ name_prefix = "cli"
 command = ["python3", "-c", '''{SMALL_CLI}''', "{{port}}", "{}/{{name}}"]
 port_range = "{ports}"
 restart_backoff = {{ min = "1m", max = "1m" }}
+{more}
 "#,
         folder.display()
     );

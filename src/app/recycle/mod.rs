@@ -43,6 +43,9 @@ pub(super) struct RecycleSettings {
 /// How long one may take to be healthy after it was started.
 const BACK: Duration = Duration::from_secs(60);
 
+/// One that reaches a limit before this age would do so again at once, and again: it is left alone for a while.
+const YOUNG: Duration = Duration::from_secs(60);
+
 /// Watches the backends of one pool.
 pub(super) struct Recycler {
     squadron: Arc<Squadron>,
@@ -106,6 +109,7 @@ impl Recycler {
         }
         // Somebody else is at work in the pool, or the proxy stops: another look comes.
         let Ok(running) = self.squadron.operations.begin(Kind::Recycle) else { return };
+        let young = member.life.lived().is_some_and(|lived| lived.began.elapsed() < YOUNG);
         tracing::info!(%pool, %backend, reason, "backend has served long enough");
         let outage = Outage {
             cause: DrainCause::Recycle,
@@ -119,7 +123,12 @@ impl Recycler {
         let result = take_out_and_back(&self.squadron, &running, member, outage, work).await.map(drop);
         match &result {
             Ok(()) => {
-                record.done();
+                if young && due != Due::Age {
+                    tracing::warn!(%pool, %backend, reason, "backend was due soon after its start: is the limit too low?");
+                    record.failed(Instant::now());
+                } else {
+                    record.done();
+                }
                 self.metrics.backend(pool, backend).life.recycled.get(label(due)).inc();
             }
             // An operator wanted it back, or somebody took the room: that says nothing of this backend.

@@ -36,7 +36,7 @@ impl Record {
         self.rests_until.is_some_and(|until| now < until)
     }
 
-    /// It could not be started again, or not taken out.
+    /// It could not be started again or not taken out, or that was of no use.
     pub(super) fn failed(&mut self, now: Instant) {
         let rest = FIRST_REST.saturating_mul(1 << self.failures.min(16)).min(LONGEST_REST);
         self.failures += 1;

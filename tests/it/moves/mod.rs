@@ -14,4 +14,5 @@ mod lost;
 mod missed;
 mod orphans;
 mod placement;
+mod recycled;
 mod stalled;
