@@ -4,7 +4,7 @@ import net from "node:net";
 import { FrameReader } from "./frames.mjs";
 
 export class Tap {
-    /** `{ connection, from: "client" | "server", message, text }` in the order of arrival. */
+    /** `{ at, connection, from: "client" | "server", message, text }` in the order of arrival, `at` by `performance.now()`. */
     seen = [];
     /** When a connection to the backend last ended, by `performance.now()`. */
     backendGone = null;
@@ -55,7 +55,7 @@ export class Tap {
 
     #direction(source, target, connection, from) {
         this.#sockets.add(source);
-        const reader = new FrameReader((message, text) => this.seen.push({ connection, from, message, text }));
+        const reader = new FrameReader((message, text) => this.seen.push({ at: performance.now(), connection, from, message, text }));
         source.on("data", (bytes) => reader.push(bytes));
         source.pipe(target);
         source.on("error", () => target.destroy());
