@@ -1,4 +1,4 @@
-// All CLIs of a supervised pool are restarted, one after the other, under 30 conversations: nobody notices.
+// All CLIs of a supervised pool are restarted, one after the other, under 30 conversations, by order or by age: nobody notices.
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import fs from "node:fs";
@@ -14,7 +14,25 @@ import { ask, eventually, PATIENCE, record } from "../lib/turns.mjs";
 const CLIENTS = 3;
 const SESSIONS = 30;
 
-describe("a rolling restart under load", { timeout: 8 * PATIENCE }, () => {
+const CASES = [
+    {
+        what: "a rolling restart",
+        recycle: "",
+        happens: async ({ run }) => {
+            const { code, stdout, stderr } = await run("rolling-restart", "copilot");
+            assert.equal(code, 0, `${stdout}${stderr}`);
+        },
+        restarts: (count) => count === 1,
+    },
+    {
+        what: "a low age limit",
+        recycle: '[pool.copilot.recycle]\nmax_age = "8s"\ncheck_interval = "500ms"\n',
+        happens: ({ backends }) => eventually("each is recycled", async () => (await backends()).every(({ restarts }) => restarts >= 1), 3 * PATIENCE),
+        restarts: (count) => count >= 1,
+    },
+];
+
+for (const { what, recycle, happens, restarts } of CASES) describe(`${what} under load`, { timeout: 8 * PATIENCE }, () => {
     let directory, model, proxy, home;
     const clients = [];
     before(async () => {
@@ -57,7 +75,7 @@ home = "${home}"
 working_directory = "${home}"
 port_range = "24400-24499"
 env = { COPILOT_OFFLINE = "true", COPILOT_PROVIDER_BASE_URL = "${model.url}", COPILOT_MODEL = "demo" }
-`;
+${recycle}`;
 
     const status = async () => (await fetch(`http://${proxy.admin}/status`)).json();
     const backends = async () => (await status()).pools[0].backends;
@@ -93,22 +111,17 @@ env = { COPILOT_OFFLINE = "true", COPILOT_PROVIDER_BASE_URL = "${model.url}", CO
             const opened = await clients[number % CLIENTS].createSession(session({ tools: [shout] }));
             talks.push({ number, session: opened, asked: 0, events: record(opened) });
         }
-        const before = (await backends()).map(({ name, restarts }) => [name, restarts]);
         let over = false;
         const all = Promise.all(talks.map((conversation) => talk(conversation, () => over)));
         all.catch(() => {});
         const began = performance.now();
-        const { code, stdout, stderr } = await run("rolling-restart", "copilot");
-        t.diagnostic(`rolling restart of three: ${((performance.now() - began) / 1000).toFixed(1)} s`);
-        assert.equal(code, 0, `${stdout}${stderr}`);
+        await happens({ run, backends });
+        t.diagnostic(`three started again: ${((performance.now() - began) / 1000).toFixed(1)} s`);
         over = true;
         await all;
         const turns = talks.reduce((sum, { asked }) => sum + asked, 0);
         t.diagnostic(`${turns} turns meanwhile, none cut`);
-        for (const [name, restarts] of before) {
-            const now = (await backends()).find((backend) => backend.name === name);
-            assert.equal(now.restarts, restarts + 1, name);
-        }
+        for (const { name, restarts: count } of await backends()) assert.ok(restarts(count), `${name}: ${count} restarts`);
         for (const { number, asked, session: opened, events } of talks) {
             const ids = events.map(({ id }) => id);
             assert.equal(new Set(ids).size, ids.length, `session ${number}: no event twice`);
