@@ -11,10 +11,10 @@
 //! | [`config`] | the TOML file: all problems at once, or a typed value |
 //! | [`admin`] | health, readiness, metrics and status over HTTP |
 //! | [`serve`] | listeners; session mode (layer 7) and connection mode (layer 4) |
-//! | [`supervise`] | CLI processes that we start ourselves |
+//! | [`supervise`] | CLI processes that we start ourselves, what they use, and the hook for others |
 //! | [`backend`] | health checks and name look-ups |
-//! | [`route`] | which backend gets what |
-//! | [`session`] | pins, attachments, turns |
+//! | [`route`] | which backend gets what, and who has to leave |
+//! | [`session`] | pins, attachments, turns, and the way from one home to the next |
 //! | [`pool`] | backends with their live counters and verdicts |
 //! | [`store`] | what several proxies share (not built yet) |
 //! | [`telemetry`] | metrics and logs |
@@ -28,7 +28,8 @@
 //! - `model`, `balance`, `health`, `wire`, `tenancy` and `mux` have no sockets, no clock, no async.
 //! - Only `serve` drives `mux`. Only `balance` hashes for placement. Nothing below `app` reads `config`.
 //! - A body that we do not edit leaves byte for byte as it came; a client's header bytes never do.
-//! - One home per session, always: placement happens at create and resume only, every later message follows the pin.
+//! - One home per session, always: it is placed at create and resume, and moved only when nothing of it is under way and with all
+//!   its clients; every message follows it.
 //! - A frame is acted on by a backend only after the whole of it was accepted.
 //! - Every request that reaches us is answered, by the backend or by us.
 //! - No lock across `.await`, no unbounded channel; peer input never panics; every task is tracked and hears a token.
