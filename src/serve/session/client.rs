@@ -60,6 +60,8 @@ pub struct Client {
     pub(super) inbound: Inbound,
     pub(super) outbox: Outbox,
     pub(super) links: Vec<Option<Link>>,
+    /// Links that are being given up: no other one gets their number before all that was theirs is seen to.
+    pub(super) ending: Vec<LinkId>,
     pub(super) requests: Requests<Open>,
     pub(super) own: OwnRequests<Own>,
     pub(super) gathers: Vec<Option<Gather>>,
@@ -151,6 +153,7 @@ impl Client {
             inbound: Inbound::default(),
             outbox: Outbox::default(),
             links: Vec::new(),
+            ending: Vec::new(),
             requests: Requests::default(),
             own: OwnRequests::default(),
             gathers: Vec::new(),
@@ -378,7 +381,8 @@ impl Client {
         let address = member.address().filter(|_| !self.avoided().contains(&member.name))?;
         let limit = self.shared.settings.connect_timeout;
         let link = Link::dial(member.clone(), address, limit, self.shared.backend(&member.name), self.now);
-        let id = self.links.iter().position(Option::is_none).unwrap_or(self.links.len());
+        let free = |id: &usize| self.links[*id].is_none() && !self.ending.contains(&(*id as LinkId));
+        let id = (0..self.links.len()).find(free).unwrap_or(self.links.len());
         if id == self.links.len() {
             self.links.push(None);
         }

@@ -98,6 +98,7 @@ impl Client {
             self.links[id as usize] = Some(link);
             return self.fail_link(id, out);
         }
+        self.ending.push(id);
         // After the client's half-close the backend's own is its consequence.
         let why = if self.client_eof.is_some() { LinkEnd::Client } else { why };
         link.metrics.closed.get(why).inc();
@@ -123,6 +124,7 @@ impl Client {
         }
         self.provider_calls.retain(|_, link| *link != id);
         self.forget_sessions_of(id, true, out);
+        self.ending.retain(|ending| *ending != id);
     }
 
     pub(super) fn suspect(&self, link: &super::link::Link) {

@@ -196,6 +196,7 @@ impl Client {
     /// The link cannot be made: what waited for it is placed again elsewhere, for nothing of it was sent.
     pub(super) fn fail_link(&mut self, id: LinkId, out: &mut Output) {
         let Some(link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };
+        self.ending.push(id);
         self.suspect(&link);
         self.avoid.push((link.member.clone(), self.now));
         if self.general == Some(id) {
@@ -216,6 +217,7 @@ impl Client {
         for own in gathers {
             self.missed(own, out);
         }
+        self.ending.retain(|ending| *ending != id);
     }
 
     /// Handles a request that was not sent anywhere yet once more.

@@ -116,7 +116,7 @@ impl Client {
             away.not_before = self.shared.router.pool().pacer().next(now);
         }
         if let Some(entry) = self.sessions.get_mut(slot) {
-            (entry.sends, entry.doubtful) = (0, None);
+            (entry.sends, entry.doubtful, entry.link) = (0, None, NO_LINK);
         }
         self.sessions.set_away(slot, away);
         self.hurry();
@@ -128,11 +128,13 @@ impl Client {
     pub(super) fn lose_home(&mut self, slot: Slot, out: &mut Output) {
         let Some(live) = self.live(slot) else { return };
         let now = self.now;
-        if let Some(entry) = self.sessions.get_mut(slot)
-            && let Some(away) = entry.away.as_mut().filter(|_| entry.busy)
-        {
-            away.cut_turn(now);
-            (entry.sends, entry.doubtful) = (0, None);
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            // Its number may soon be another link's.
+            entry.link = NO_LINK;
+            if let Some(away) = entry.away.as_mut().filter(|_| entry.busy) {
+                away.cut_turn(now);
+                (entry.sends, entry.doubtful) = (0, None);
+            }
         }
         live.relocate(|course| course.lost(self.caller.number, now));
         self.advance(slot, out);

@@ -163,6 +163,9 @@ impl World {
             let (code, why) = order(&self.rig.proxy, &format!("/backends/{}/undrain", name(at))).await;
             assert!((200..300).contains(&code), "{code} {why}");
             self.drained[at] = false;
+            if !self.dead[at] {
+                until_state(&self.rig.proxy, at, "up").await;
+            }
         }
     }
 
