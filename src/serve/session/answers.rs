@@ -133,6 +133,9 @@ impl Client {
             EventKind::Started => self.sessions.confirm_turn(slot),
             EventKind::Delta => self.sessions.delta_came(slot),
             EventKind::Idle => {
+                if let Some(entry) = self.sessions.get_mut(slot) {
+                    entry.told.rested();
+                }
                 self.sessions.end_turn(slot);
                 self.leave_drained_home(slot, &live);
             }
@@ -240,6 +243,9 @@ impl Client {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.sends = entry.sends.saturating_sub(1);
         entry.confirmed |= ok;
+        if !ok {
+            entry.told.unprompted();
+        }
         if entry.confirmed || entry.sends > 0 {
             return;
         }

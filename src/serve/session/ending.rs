@@ -70,6 +70,7 @@ impl Client {
             Purpose::Send(slot) => {
                 if let Some(entry) = self.sessions.get_mut(slot) {
                     entry.sends = entry.sends.saturating_sub(1);
+                    entry.told.unprompted();
                 }
             }
             _ => {}

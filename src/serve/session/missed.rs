@@ -30,17 +30,37 @@ pub struct Told {
     after: usize,
     /// The last one was the end of a turn.
     turn_end: bool,
+    /// Prompts of this client of which it has not been told that a turn took them up.
+    prompts: usize,
 }
 
 impl Told {
     /// An event of which `body` is there was sent. Its id is among its last keys (measured on 1.0.102: `id`, `timestamp`,
     /// `parentId`); of a large one that flows the end is not there yet.
     pub fn note(&mut self, kind: &[u8], body: &[u8], whole: bool) {
+        if kind == b"user.message" {
+            self.prompts = self.prompts.saturating_sub(1);
+        }
         if !whole {
             (self.after, self.turn_end) = (self.after + 1, false);
         } else if let Some(id) = lasting_id(body) {
-            *self = Self { id: Some(id), after: 0, turn_end: kind == b"assistant.turn_end" };
+            *self = Self { id: Some(id), after: 0, turn_end: kind == b"assistant.turn_end", prompts: self.prompts };
         }
+    }
+
+    /// A prompt goes to the backend.
+    pub fn prompted(&mut self) {
+        self.prompts += 1;
+    }
+
+    /// One was refused, or its end is told by its answer.
+    pub fn unprompted(&mut self) {
+        self.prompts = self.prompts.saturating_sub(1);
+    }
+
+    /// The session is idle: no prompt waits, whatever became of each.
+    pub fn rested(&mut self) {
+        self.prompts = 0;
     }
 }
 
@@ -141,7 +161,9 @@ impl Client {
             self.tell_event(slot, body.as_bytes(), out);
         }
         // A turn that ended before its home was lost ends as it would have.
-        let ended = missed.ended && (!missed.events.is_empty() || told.turn_end);
+        // One that nobody took up, or of which nothing is on the disk, has not.
+        let unheard = self.sessions.get(slot).is_some_and(|entry| entry.told.prompts > 0);
+        let ended = missed.ended && !unheard && (!missed.events.is_empty() || told.turn_end);
         if waits {
             return self.finish_cut(slot, ended, out);
         }
@@ -241,6 +263,24 @@ mod tests {
         told.note(b"x", event(&format!(r#""data":{{}},"id":"{ID}""#)).as_bytes(), true);
         told.note(b"x", b"{\"jsonrpc\"", false);
         assert_eq!((told.id.is_some(), told.after), (true, 1));
+    }
+
+    #[test]
+    fn prompts_are_unheard_until_a_turn_takes_them_up() {
+        let mut told = Told::default();
+        let body = event(&format!(r#""data":{{}},"id":"{ID}""#));
+        told.prompted();
+        told.prompted();
+        told.note(b"assistant.turn_end", body.as_bytes(), true);
+        assert_eq!((told.prompts, told.turn_end), (2, true));
+        told.note(b"user.message", body.as_bytes(), true);
+        assert_eq!(told.prompts, 1);
+        told.unprompted();
+        told.unprompted();
+        assert_eq!(told.prompts, 0);
+        told.prompted();
+        told.rested();
+        assert_eq!(told.prompts, 0);
     }
 
     #[test]

@@ -248,6 +248,7 @@ impl Client {
         self.sessions.begin_turn(slot);
         if let Some(entry) = self.sessions.get_mut(slot) {
             entry.sends += 1;
+            entry.told.prompted();
         }
         true
     }

@@ -69,6 +69,29 @@ async fn a_turn_that_had_ended_in_truth_ends_without_an_error() {
     assert_rig_sound(&rig);
 }
 
+/// The end of the turn before, which was told last, is not taken for its end.
+#[tokio::test]
+async fn a_prompt_of_which_nothing_was_told_ends_with_an_error() {
+    let rig = Rig::with(THREE).await;
+    let client = rig.client().await;
+    let session = id_at("unheard", 3, 0);
+    settled(&client, &session).await;
+    let gate = Gate::new();
+    rig.cli[0].turns(vec![Step::Wait(gate.clone())]);
+    rig.cli[0].mute(true);
+    let before = client.heard(&session).len();
+    say(&client, &session, "unheard").await;
+    gate.reached(1).await;
+    rig.cli[0].die(Close::Fin);
+    idle_behind(&client, &session, before).await;
+    let heard = kinds(&client, &session).split_off(before);
+    assert!(heard.contains(&"session.error".into()), "{heard:?}");
+    converse(&client, &session, "after").await;
+    assert_eq!(prompts(&client, &session).await, [first(&session), "after".into()]);
+    assert_once(&client, &session);
+    assert_rig_sound(&rig);
+}
+
 /// Nothing was missed: nothing is told again.
 #[tokio::test]
 async fn what_was_told_is_not_told_again() {
