@@ -99,6 +99,11 @@ impl Live {
         self.course.lock().cause()
     }
 
+    /// Nobody can have it any more.
+    pub fn is_lost(&self) -> bool {
+        self.course.lock().is_lost()
+    }
+
     /// Nobody was attached any more when it was opened last.
     pub fn was_cut_off(&self) -> bool {
         self.course.lock().was_cut_off()

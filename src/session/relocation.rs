@@ -58,6 +58,8 @@ pub struct Homeless {
     pub everyone_cut: bool,
     /// Since when.
     pub since: Instant,
+    /// When it was opened where it lived, if not by its client: what was found of that backend before says nothing.
+    pub opened: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,11 @@ impl Relocation {
         self.plan.is_some()
     }
 
+    /// Whether it could not be opened anywhere.
+    pub fn is_lost(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Lost))
+    }
+
     /// When it last came to a new home.
     pub fn moved(&self) -> Option<Instant> {
         self.moved
@@ -159,12 +166,20 @@ impl Relocation {
             }
             _ => {}
         }
-        // Those who are left have their links.
-        let at_home = self.parts.iter().all(|part| part.stage == Stage::Home);
-        if self.parts.is_empty() || at_home && matches!(plan.phase, Phase::Homeless) {
+        if self.parts.is_empty() {
             self.plan = None;
+        } else if matches!(plan.phase, Phase::Homeless) && self.parts.iter().all(|part| part.stage != Stage::Cut) {
+            self.stay_with_links();
         }
         self.settle();
+    }
+
+    /// Nobody is left who would open it: all have their links. Those who were quiet do not know whether it was closed there.
+    fn stay_with_links(&mut self) {
+        if self.parts.iter().all(|part| part.stage == Stage::Home) {
+            self.plan = None;
+        }
+        self.all_of(Stage::Quiet, Stage::Cut);
     }
 
     /// Begins a move of an idle session. `false`: it is on its way already.
@@ -201,6 +216,7 @@ impl Relocation {
                 tried: plan.tried.clone(),
                 everyone_cut: self.parts.iter().all(|part| part.stage == Stage::Cut),
                 since: plan.since,
+                opened: self.moved,
             }),
             Phase::Following if stage == Stage::Cut => Step::Follow(self.home.clone()),
             // Whoever is there first waits for the others: what it asks would be told to nobody else.
@@ -219,8 +235,13 @@ impl Relocation {
     pub fn refuse(&mut self) -> bool {
         let holding = self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Holding));
         if holding {
-            self.plan = None;
-            self.parts.iter_mut().filter(|part| part.stage == Stage::Quiet).for_each(|part| part.stage = Stage::Home);
+            self.all_of(Stage::Quiet, Stage::Home);
+            let cut = self.parts.iter().any(|part| part.stage == Stage::Cut);
+            // Whoever lost the way there, or came meanwhile, attaches there.
+            self.plan = self.plan.take().filter(|_| cut);
+            if let Some(plan) = &mut self.plan {
+                (plan.phase, plan.cause, plan.wish) = (Phase::Homeless, Cause::Lost, None);
+            }
         }
         holding
     }
@@ -267,8 +288,10 @@ impl Relocation {
                 Phase::Closing(by) if by == client => {
                     (plan.phase, plan.cause, plan.wish) = (Phase::Homeless, Cause::Lost, None);
                 }
-                // The new home, too.
-                Phase::Following => *plan = homeless(&self.home),
+                // The new home, too. While anybody is attached there it lives, and this client comes there once more.
+                Phase::Following if self.parts.iter().all(|part| part.stage != Stage::Home) => {
+                    *plan = homeless(&self.home);
+                }
                 _ => {}
             },
             None => self.plan = Some(homeless(&self.home)),
@@ -298,6 +321,8 @@ impl Relocation {
         plan.phase = Phase::Following;
         self.moved = Some(now);
         self.mark(client, Stage::Home, Stage::Cut);
+        // Whether it was closed under them is not known: they attach once more.
+        self.all_of(Stage::Quiet, Stage::Cut);
         self.settle();
         true
     }
@@ -332,6 +357,10 @@ impl Relocation {
         if let Some(plan) = &mut self.plan {
             plan.phase = Phase::Lost;
         }
+    }
+
+    fn all_of(&mut self, from: Stage, to: Stage) {
+        self.parts.iter_mut().filter(|part| part.stage == from).for_each(|part| part.stage = to);
     }
 
     fn mark(&mut self, client: u32, to: Stage, from: Stage) {

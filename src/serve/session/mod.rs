@@ -7,7 +7,7 @@
 //! - `placing`: create, resume, search; `gathering`: lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
 //! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
-//! - `away`, `moving`, `missed`, `remembered`, `settled`: a session that changes its home.
+//! - `away`, `moving`, `opening`, `missed`, `remembered`, `settled`: a session that changes its home.
 //! - `drained`: links that nobody needs; `stalled`: a turn of which nothing is heard.
 //! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
 //! - `goodbye`, `stage`: the end of a connection; serving, draining, over.
@@ -35,6 +35,7 @@ mod meter;
 mod missed;
 mod moving;
 mod open;
+mod opening;
 mod orphan;
 mod outbox;
 mod pending;

@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     mux::LinkId,
-    pool::{Member, Verdict},
+    pool::Member,
     session::{
         Live, TurnEnd,
-        relocation::{Cause, Homeless, Step},
+        relocation::{Cause, Step},
     },
     telemetry::{LinkEnd, MoveCause, MoveOutcome},
     wire::{Reason, RequestId, reply},
@@ -220,76 +220,6 @@ impl Client {
         self.hurry();
     }
 
-    /// The session lives nowhere: this client opens it, if nobody else does and it is time.
-    fn open_somewhere(&mut self, slot: Slot, live: &Arc<Live>, homeless: &Homeless, out: &mut Output) {
-        let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return };
-        if away.asked.is_some() || self.now < away.not_before && !away.is_urgent() {
-            return;
-        }
-        let waited = self.now.saturating_duration_since(homeless.since);
-        let members = self.shared.router.pool().members().len();
-        if away.refusals > members || waited >= self.shared.settings.rehome_wait {
-            tracing::warn!(conn = self.caller.number, session = live.id(), "no backend could open the session");
-            self.shared.pool.journeys.moved(cause_label(homeless.cause), MoveOutcome::Lost);
-            return live.relocate(|course| course.give_up());
-        }
-        match self.place_of(live, homeless) {
-            Some(target) => self.open_at(slot, live, &target, out),
-            // Later: one of them may come back.
-            None if !homeless.tried.is_empty() => live.relocate(|course| course.try_again()),
-            None => {}
-        }
-    }
-
-    fn open_at(&mut self, slot: Slot, live: &Arc<Live>, target: &Arc<Member>, out: &mut Output) {
-        let me = self.caller.number;
-        if !live.relocate(|course| course.opening(me, target)) {
-            return;
-        }
-        match self.link_to(target) {
-            Some(link) => self.send_opening(slot, link, Errand::Resume, out),
-            None => live.relocate(|course| course.not_opened(me)),
-        }
-    }
-
-    fn send_opening(&mut self, slot: Slot, link: LinkId, errand: Errand, out: &mut Output) {
-        let Some(entry) = self.sessions.get(slot) else { return };
-        let Some(params) = entry.params.clone() else { return };
-        if entry.away.as_ref().is_some_and(|away| away.cut.is_some()) {
-            // What it says comes after what was missed.
-            self.sessions.withhold(slot);
-        }
-        let body = |id: &RequestId| if errand == Errand::Create { params.create(id) } else { params.resume(id) };
-        self.send_errand(slot, link, errand, body, out);
-    }
-
-    /// Where a homeless session may go now.
-    fn place_of(&mut self, live: &Live, homeless: &Homeless) -> Option<Arc<Member>> {
-        let avoid = self.avoided();
-        let free = |member: &Arc<Member>| {
-            !homeless.tried.contains(&member.name)
-                && !avoid.contains(&member.name)
-                && member.address().is_some()
-                && member.verdict() != Verdict::Down
-        };
-        let from = Some(&homeless.from).filter(|from| free(from));
-        let lost = homeless.cause == Cause::Lost;
-        // Whether the old home is really gone is asked there first: while it lives, the session may live in it.
-        if lost && let Some(from) = from {
-            return Some(from.clone());
-        }
-        let gone = homeless.from.verdict() == Verdict::Down || homeless.from.address().is_none();
-        if self.shared.router.is_local() || lost && !homeless.everyone_cut && !gone {
-            return None;
-        }
-        if let Some(wish) = homeless.wish.as_ref().filter(|wish| free(wish) && !wish.is_draining()) {
-            return Some(wish.clone());
-        }
-        let not = [avoid.clone(), homeless.tried.clone(), vec![homeless.from.name.clone()]].concat();
-        let place = self.shared.router.place(live.id(), self.caller.address, &not, self.now);
-        place.filter(|member| member.verdict() != Verdict::Down).or_else(|| from.filter(|_| !lost).cloned())
-    }
-
     /// Somebody opened it: this client attaches to it there, too.
     fn follow(&mut self, slot: Slot, live: &Arc<Live>, home: &Arc<Member>, out: &mut Output) {
         self.leave_home(slot);
@@ -297,6 +227,12 @@ impl Client {
         if entry.away.as_ref().is_some_and(|away| away.asked.is_some()) {
             return;
         }
+        if self.has_waited_for(slot) {
+            return self.lose_session(slot, out);
+        }
+        // Somebody has just opened it there, whatever this client met before.
+        self.avoid.retain(|(member, _)| member.name != home.name);
+        let Some(entry) = self.sessions.get(slot) else { return };
         // A client whose own resume waits attaches by that.
         let (attaches, me) = (!entry.open, self.caller.number);
         match self.link_to(home) {
@@ -307,8 +243,14 @@ impl Client {
                 live.relocate(|course| course.followed(me));
             }
             Some(link) => self.send_opening(slot, link, Errand::Follow, out),
-            None => live.relocate(|course| course.lost(me, self.now)),
+            // It has no address at the moment. Whoever is attached there will hear if it is gone.
+            None => {}
         }
+    }
+
+    fn has_waited_for(&self, slot: Slot) -> bool {
+        let away = self.sessions.get(slot).and_then(|entry| entry.away.as_ref());
+        away.is_some_and(|away| self.now.saturating_duration_since(away.since) >= self.shared.settings.rehome_wait)
     }
 
     /// A backend answered a request of ours about a session on its way; `None`: it will not.
@@ -405,7 +347,12 @@ impl Client {
         let away = self.sessions.take_away(slot);
         self.tell_end_of_cut(slot, away.as_deref(), false, out);
         if let Some(attachment) = self.sessions.get_mut(slot).and_then(|entry| entry.attachment.take()) {
-            attachment.close();
+            // Others may be attached where this client could not follow.
+            if attachment.live().clients() > 1 && attachment.live().cause().is_some() && !attachment.live().is_lost() {
+                attachment.detach();
+            } else {
+                attachment.close();
+            }
         }
         for held in away.into_iter().flat_map(|away| away.held) {
             let open = held.id.as_ref().and_then(|id| self.requests.take(id));

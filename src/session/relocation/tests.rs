@@ -122,3 +122,56 @@ fn those_who_are_left_at_home_stay() {
     course.leave(1);
     assert_eq!(step(&mut course, 2), "served");
 }
+
+#[test]
+fn those_who_were_quiet_when_the_leader_lost_its_link_attach_again() {
+    let (mut course, now) = (course(3), Instant::now());
+    course.begin(Cause::Drain, None, now);
+    (1..=3).for_each(|client| course.quiet(client));
+    assert_eq!(step(&mut course, 1), "close");
+    course.lost(1, now);
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("open at home".into(), "wait".into()));
+    course.opening(1, &member("a"));
+    assert!(course.opened(1, now));
+    for client in [2, 3] {
+        assert_eq!(step(&mut course, client), "follow a");
+        course.followed(client);
+    }
+    assert!(!course.is_under_way());
+}
+
+#[test]
+fn those_who_are_left_quiet_open_it_at_home() {
+    let (mut course, now) = (course(3), Instant::now());
+    course.begin(Cause::Drain, None, now);
+    (1..=3).for_each(|client| course.quiet(client));
+    assert_eq!(step(&mut course, 1), "close");
+    course.lost(1, now);
+    course.leave(1);
+    assert_eq!(step(&mut course, 2), "open anywhere", "its links are the last ones");
+}
+
+#[test]
+fn a_home_that_would_not_close_it_is_reached_again_by_whoever_lost_the_way() {
+    let (mut course, now) = (course(2), Instant::now());
+    course.begin(Cause::Drain, None, now);
+    (1..=2).for_each(|client| course.quiet(client));
+    assert_eq!(step(&mut course, 1), "close");
+    course.lost(2, now);
+    course.not_closed(1);
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("wait".into(), "open at home".into()));
+    course.opening(2, &member("a"));
+    assert!(course.opened(2, now) && !course.is_under_way());
+}
+
+#[test]
+fn one_that_loses_the_new_home_while_another_is_there_comes_again() {
+    let (mut course, now) = (course(2), Instant::now());
+    (1..=2).for_each(|client| course.lost(client, now));
+    course.opening(1, &member("b"));
+    assert!(course.opened(1, now));
+    course.lost(2, now);
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("wait".into(), "follow b".into()));
+    course.lost(1, now);
+    assert_eq!(step(&mut course, 2), "open anywhere");
+}

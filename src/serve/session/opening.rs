@@ -1,0 +1,98 @@
+//! Where a session that lives nowhere is opened, and how: at its old home if it may still live there, else where it is placed.
+
+use std::sync::Arc;
+
+use super::{
+    client::Client,
+    moving::{Errand, cause_label},
+    sessions::Slot,
+    workspace::Output,
+};
+use crate::{
+    mux::LinkId,
+    pool::{Member, Verdict},
+    session::{
+        Live,
+        relocation::{Cause, Homeless},
+    },
+    telemetry::MoveOutcome,
+    wire::RequestId,
+};
+
+impl Client {
+    /// The session lives nowhere: this client opens it, if nobody else does and it is time.
+    pub(super) fn open_somewhere(&mut self, slot: Slot, live: &Arc<Live>, homeless: &Homeless, out: &mut Output) {
+        let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return };
+        if away.asked.is_some() || self.now < away.not_before && !away.is_urgent() {
+            return;
+        }
+        let waited = self.now.saturating_duration_since(homeless.since);
+        let members = self.shared.router.pool().members().len();
+        if away.refusals > members || waited >= self.shared.settings.rehome_wait {
+            tracing::warn!(conn = self.caller.number, session = live.id(), "no backend could open the session");
+            self.shared.pool.journeys.moved(cause_label(homeless.cause), MoveOutcome::Lost);
+            return live.relocate(|course| course.give_up());
+        }
+        match self.place_of(live, homeless) {
+            Some(target) => self.open_at(slot, live, &target, out),
+            // Later: one of them may come back.
+            None if !homeless.tried.is_empty() => live.relocate(|course| course.try_again()),
+            None => {}
+        }
+    }
+
+    fn open_at(&mut self, slot: Slot, live: &Arc<Live>, target: &Arc<Member>, out: &mut Output) {
+        let me = self.caller.number;
+        if !live.relocate(|course| course.opening(me, target)) {
+            return;
+        }
+        match self.link_to(target) {
+            Some(link) => self.send_opening(slot, link, Errand::Resume, out),
+            None => live.relocate(|course| course.not_opened(me)),
+        }
+    }
+
+    pub(super) fn send_opening(&mut self, slot: Slot, link: LinkId, errand: Errand, out: &mut Output) {
+        let Some(entry) = self.sessions.get(slot) else { return };
+        let Some(params) = entry.params.clone() else { return };
+        if entry.away.as_ref().is_some_and(|away| away.cut.is_some()) {
+            // What it says comes after what was missed.
+            self.sessions.withhold(slot);
+        }
+        let body = |id: &RequestId| if errand == Errand::Create { params.create(id) } else { params.resume(id) };
+        self.send_errand(slot, link, errand, body, out);
+    }
+
+    /// Where a homeless session may go now.
+    fn place_of(&mut self, live: &Live, homeless: &Homeless) -> Option<Arc<Member>> {
+        let avoid = self.avoided();
+        let free = |member: &Arc<Member>| {
+            !homeless.tried.contains(&member.name)
+                && !avoid.contains(&member.name)
+                && member.address().is_some()
+                && member.verdict() != Verdict::Down
+        };
+        let from = Some(&homeless.from).filter(|from| free(from));
+        let lost = homeless.cause == Cause::Lost;
+        // Whether the old home is really gone is asked there first: while it lives, the session may live in it.
+        if lost && let Some(from) = from {
+            return Some(from.clone());
+        }
+        let gone = homeless.from.address().is_none() || is_down_since(&homeless.from, homeless.opened);
+        if self.shared.router.is_local() || lost && !homeless.everyone_cut && !gone {
+            return None;
+        }
+        if let Some(wish) = homeless.wish.as_ref().filter(|wish| free(wish) && !wish.is_draining()) {
+            return Some(wish.clone());
+        }
+        let not = [avoid.clone(), homeless.tried.clone(), vec![homeless.from.name.clone()]].concat();
+        let place = self.shared.router.place(live.id(), self.caller.address, &not, self.now);
+        place.filter(|member| member.verdict() != Verdict::Down).or_else(|| from.filter(|_| !lost).cloned())
+    }
+}
+
+/// Health says so, and has found it after `opened`.
+fn is_down_since(member: &Member, opened: Option<std::time::Instant>) -> bool {
+    let found = member.verdict_since();
+    member.verdict() == Verdict::Down && opened.is_none_or(|opened| found.is_some_and(|found| found > opened))
+}
