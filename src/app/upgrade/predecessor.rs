@@ -26,6 +26,8 @@ const SETTLE: Duration = Duration::from_millis(250);
 /// From the last word of ours to the first accept of the new process there is nothing left to wait for.
 const OPENING: Duration = Duration::from_secs(10);
 
+/// A connection that was made before the end of the other process is there at once.
+const LAST_WORD: Duration = Duration::from_millis(200);
 /// A process that ended has said why by then.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
@@ -111,7 +113,11 @@ impl Successor {
         let mut heir = Heir { child, took_over: false };
         let stream = tokio::select! {
             accepted = door.accept() => accepted?.0,
-            ended = heir.child.wait() => return Err(UpgradeError::Ended(ended?)),
+            // It may have come, said why it cannot, and gone: then its connection waits here.
+            ended = heir.child.wait() => match timeout(LAST_WORD, door.accept()).await {
+                Ok(accepted) => accepted?.0,
+                Err(_) => return Err(UpgradeError::Ended(ended?)),
+            },
         };
         Ok(Self { heir, talk: Talk::new(stream), folder, told: Told::default() })
     }
