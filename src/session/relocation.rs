@@ -168,14 +168,17 @@ impl Relocation {
         }
         if self.parts.is_empty() {
             self.plan = None;
-        } else if matches!(plan.phase, Phase::Homeless) && self.parts.iter().all(|part| part.stage != Stage::Cut) {
-            self.stay_with_links();
         }
+        self.stay_with_links();
         self.settle();
     }
 
     /// Nobody is left who would open it: all have their links. Those who were quiet do not know whether it was closed there.
     fn stay_with_links(&mut self) {
+        let homeless = self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Homeless));
+        if !homeless || self.parts.iter().any(|part| part.stage == Stage::Cut) {
+            return;
+        }
         if self.parts.iter().all(|part| part.stage == Stage::Home) {
             self.plan = None;
         }
@@ -346,9 +349,10 @@ impl Relocation {
         }
     }
 
-    /// `client` is attached at the new home.
+    /// `client` is attached at the new home. So it lives, whatever others have lost meanwhile.
     pub fn followed(&mut self, client: u32) {
         self.mark(client, Stage::Home, Stage::Cut);
+        self.stay_with_links();
         self.settle();
     }
 

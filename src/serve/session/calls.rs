@@ -274,8 +274,13 @@ impl Client {
 
     /// Notes the request and sends its frame.
     pub(super) fn open_on(&mut self, call: &Call<'_>, link: LinkId, purpose: Purpose, out: &mut Output) {
+        let open = Open { link, method: call.method, started: self.now, purpose };
+        if !self.links.get(link as usize).is_some_and(Option::is_some) {
+            // It is being given up at this moment: nobody would answer.
+            self.forget_request(open);
+            return self.refuse(call, Reason::BackendLost, "the session's backend was lost at this moment", out);
+        }
         if let Some(id) = call.id {
-            let open = Open { link, method: call.method, started: self.now, purpose };
             self.requests.open(id.clone(), open);
         }
         self.send(call.frame, call.id, link, out);

@@ -117,14 +117,16 @@ impl Client {
             let message = "the backend was lost while this request was open; it may have run";
             self.answer_error(Some(&request), Reason::BackendLost, message, out);
         }
-        for own in self.own.take_where(|own| own.link == id) {
-            self.missed(own, out);
-        }
+        let asked = self.own.take_where(|own| own.link == id);
         for number in self.asks.forget_link(id) {
             self.tell_cancel(number, out);
         }
         self.provider_calls.retain(|_, link| *link != id);
+        // Before what was asked for them: whoever hears that it failed looks where the session is now.
         self.forget_sessions_of(id, true, out);
+        for own in asked {
+            self.missed(own, out);
+        }
         self.ending.retain(|ending| *ending != id);
     }
 

@@ -193,8 +193,7 @@ impl Client {
     fn close_at(&mut self, slot: Slot, live: &Arc<Live>, home: &Arc<Member>, out: &mut Output) {
         self.leave_home(slot);
         let link = self.sessions.get(slot).map_or(NO_LINK, |entry| entry.link);
-        let leads_home = self.links.get(link as usize).and_then(Option::as_ref);
-        if !leads_home.is_some_and(|link| link.is_ready() && link.member.name == home.name) {
+        if !self.leads_to(link, home) {
             return live.relocate(|course| course.lost(self.caller.number, self.now));
         }
         let params = format!(r#"{{"sessionId":"{}"}}"#, live.id());
@@ -248,6 +247,11 @@ impl Client {
         }
     }
 
+    fn leads_to(&self, link: LinkId, home: &Member) -> bool {
+        let link = self.links.get(link as usize).and_then(Option::as_ref);
+        link.is_some_and(|link| link.is_ready() && link.member.name == home.name)
+    }
+
     fn has_waited_for(&self, slot: Slot) -> bool {
         let away = self.sessions.get(slot).and_then(|entry| entry.away.as_ref());
         away.is_some_and(|away| self.now.saturating_duration_since(away.since) >= self.shared.settings.rehome_wait)
@@ -278,6 +282,10 @@ impl Client {
             Errand::Resume | Errand::Create => {
                 away.refusals += usize::from(answer.is_some());
                 live.relocate(|course| course.not_opened(me));
+            }
+            Errand::Follow if ok && !self.leads_to(link, &live.home()) => {
+                // It went on from there before this client came: there it may not live.
+                self.lose_link(link, LinkEnd::Cut, out);
             }
             Errand::Follow if ok => {
                 self.settle_at(slot, link);

@@ -175,3 +175,17 @@ fn one_that_loses_the_new_home_while_another_is_there_comes_again() {
     course.lost(1, now);
     assert_eq!(step(&mut course, 2), "open anywhere");
 }
+
+#[test]
+fn one_that_had_set_out_before_the_loss_and_arrives_keeps_it_there() {
+    let (mut course, now) = (course(2), Instant::now());
+    (1..=2).for_each(|client| course.lost(client, now));
+    course.opening(1, &member("b"));
+    course.opened(1, now);
+    assert_eq!(step(&mut course, 2), "follow b");
+    course.lost(1, now);
+    course.followed(2);
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("open at home".into(), "wait".into()));
+    course.leave(1);
+    assert!(!course.is_under_way(), "client 2 is there");
+}
