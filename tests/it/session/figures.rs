@@ -86,6 +86,9 @@ async fn bytes_are_counted_once() {
         client.next_stray().await;
         sent += bytes.len() as f64;
     }
+    // What a client has is counted a moment later.
+    let out = before.sum("client_frames_total", &["direction=\"out\""]) + 3.0;
+    until(&rig.proxy, "client_frames_total", &["direction=\"out\""], |now| now >= out).await;
     let after = Metrics::of(&rig.proxy).await;
     let grown = |family: &str, labels: &[&str]| after.sum(family, labels) - before.sum(family, labels);
     assert_eq!(grown("client_bytes_total", &["direction=\"in\""]), sent);
