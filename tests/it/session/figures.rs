@@ -61,6 +61,10 @@ async fn bytes_are_counted_once() {
     let rig = Rig::new(1).await;
     let client = rig.client().await;
     create(&client, "bytes").await;
+    // Behind this answer nothing comes any more; what the client has is counted a moment later.
+    client.call("session.getMessages", serde_json::json!({"sessionId": "bytes"})).await.expect("live");
+    let received = client.told().len() as f64 + 3.0;
+    until(&rig.proxy, "client_frames_total", &["direction=\"out\""], |now| now >= received).await;
     let before = Metrics::of(&rig.proxy).await;
     let bodies = [
         r#"{"jsonrpc":"2.0","id":"b","method":"session.foo","params":{"sessionId":"bytes"}}"#.to_owned(),
@@ -86,7 +90,6 @@ async fn bytes_are_counted_once() {
         client.next_stray().await;
         sent += bytes.len() as f64;
     }
-    // What a client has is counted a moment later.
     let out = before.sum("client_frames_total", &["direction=\"out\""]) + 3.0;
     until(&rig.proxy, "client_frames_total", &["direction=\"out\""], |now| now >= out).await;
     let after = Metrics::of(&rig.proxy).await;
