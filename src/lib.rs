@@ -32,6 +32,7 @@
 //!   its clients; every message follows it.
 //! - A frame is acted on by a backend only after the whole of it was accepted.
 //! - Every request that reaches us is answered, by the backend or by us.
+//! - What a client asked is sent to a backend once. What waits for a session on its way is bounded, in number, bytes and time.
 //! - No lock across `.await`, no unbounded channel; peer input never panics; every task is tracked and hears a token.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
