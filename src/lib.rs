@@ -28,11 +28,12 @@
 //! - `model`, `balance`, `health`, `wire`, `tenancy` and `mux` have no sockets, no clock, no async.
 //! - Only `serve` drives `mux`. Only `balance` hashes for placement. Nothing below `app` reads `config`.
 //! - A body that we do not edit leaves byte for byte as it came; a client's header bytes never do.
-//! - One home per session, always: it is placed at create and resume, and moved only when nothing of it is under way and with all
-//!   its clients; every message follows it.
+//! - One home per session, always: it is placed at create and resume; it gets another home with all its clients, when nothing of
+//!   it is under way or its home is lost; every message follows it.
 //! - A frame is acted on by a backend only after the whole of it was accepted.
 //! - Every request that reaches us is answered, by the backend or by us.
-//! - What a client asked is sent to a backend once. What waits for a session on its way is bounded, in number, bytes and time.
+//! - What a client asked and what may have run is never sent again.
+//! - What waits for a session on its way is bounded, in number, bytes and time.
 //! - No lock across `.await`, no unbounded channel; peer input never panics; every task is tracked and hears a token.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
