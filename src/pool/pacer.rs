@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::health::jittered;
+
 /// Hands out moments, so many a second.
 #[derive(Debug)]
 pub struct Pacer {
@@ -18,12 +20,14 @@ impl Pacer {
         Self { gap, next: Mutex::default() }
     }
 
-    /// The next moment that is free, which is taken by that.
-    pub fn next(&self, now: Instant) -> Instant {
+    /// The next moment that is free, which is taken by that; `random` says where in the first half of its gap it lies, so that
+    /// several proxies do not go in step.
+    pub fn next(&self, now: Instant, random: u64) -> Instant {
         let mut next = self.next.lock();
         let at = next.map_or(now, |at| at.max(now));
         *next = Some(at + self.gap);
-        at
+        let half = self.gap / 2;
+        at + (half - jittered(half, 1.0, random))
     }
 
     /// Takes a moment if one is free by now.
@@ -45,11 +49,12 @@ mod tests {
     fn moments_are_apart() {
         let (pacer, now) = (Pacer::new(10.0), Instant::now());
         let gap = Duration::from_millis(100);
-        assert_eq!([pacer.next(now), pacer.next(now), pacer.next(now)], [now, now + gap, now + gap * 2]);
-        assert_eq!(pacer.next(now + gap * 9), now + gap * 9, "what was not used is not saved up");
+        assert_eq!([pacer.next(now, 0), pacer.next(now, 0), pacer.next(now, 0)], [now, now + gap, now + gap * 2]);
+        assert_eq!(pacer.next(now, 1 << 63), now + gap * 3 + gap / 4);
+        assert_eq!(pacer.next(now + gap * 9, 0), now + gap * 9, "what was not used is not saved up");
         assert!(!pacer.take(now + gap * 9));
         assert!(pacer.take(now + gap * 10));
         let free = Pacer::new(0.0);
-        assert_eq!([free.next(now), free.next(now)], [now, now]);
+        assert_eq!([free.next(now, 7), free.next(now, u64::MAX)], [now, now]);
     }
 }

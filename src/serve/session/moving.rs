@@ -113,7 +113,7 @@ impl Client {
         if busy {
             away.cut_turn(now);
         } else {
-            away.not_before = self.shared.router.pool().pacer().next(now);
+            away.not_before = self.shared.router.pool().pacer().next(now, uuid::Uuid::new_v4().as_u64_pair().1);
         }
         if let Some(entry) = self.sessions.get_mut(slot) {
             (entry.sends, entry.doubtful, entry.link) = (0, None, NO_LINK);
