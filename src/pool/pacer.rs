@@ -30,12 +30,14 @@ impl Pacer {
         at + (half - jittered(half, 1.0, random))
     }
 
-    /// Takes a moment if one is free by now.
-    pub fn take(&self, now: Instant) -> bool {
+    /// Takes a moment if one is free by now. For whoever looks every `step` only: what came free since the look before counts,
+    /// what came free before that is not saved up.
+    pub fn take(&self, now: Instant, step: Duration) -> bool {
         let mut next = self.next.lock();
         let free = next.is_none_or(|at| at <= now);
         if free {
-            *next = Some(now + self.gap);
+            let oldest = now.checked_sub(step).unwrap_or(now);
+            *next = Some(next.map_or(now, |at| at.max(oldest)) + self.gap);
         }
         free
     }
@@ -52,8 +54,11 @@ mod tests {
         assert_eq!([pacer.next(now, 0), pacer.next(now, 0), pacer.next(now, 0)], [now, now + gap, now + gap * 2]);
         assert_eq!(pacer.next(now, 1 << 63), now + gap * 3 + gap / 4);
         assert_eq!(pacer.next(now + gap * 9, 0), now + gap * 9, "what was not used is not saved up");
-        assert!(!pacer.take(now + gap * 9));
-        assert!(pacer.take(now + gap * 10));
+        assert!(!pacer.take(now + gap * 9, gap));
+        assert!(pacer.take(now + gap * 10, gap) && !pacer.take(now + gap * 10, gap));
+        // Looked at every three gaps: three at a time, and no more after a long silence.
+        let taken = |at: u32| (0..10).filter(|_| pacer.take(now + gap * at, gap * 3)).count();
+        assert_eq!([13, 16, 19, 90].map(taken), [3, 3, 3, 4]);
         let free = Pacer::new(0.0);
         assert_eq!([free.next(now, 7), free.next(now, u64::MAX)], [now, now]);
     }

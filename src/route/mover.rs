@@ -113,7 +113,7 @@ impl Mover {
                 }
                 continue;
             }
-            if !self.router.pool().pacer().take(now.into_std()) {
+            if !self.router.pool().pacer().take(now.into_std(), LOOK) {
                 break;
             }
             self.send(&live, Cause::Drain, None, now);
@@ -148,7 +148,7 @@ impl Mover {
             if !rested || wish.is_draining() || wish.name == live.home().name || self.router.pool().is_crowded(&wish) {
                 continue;
             }
-            if !self.homing.take(now.into_std()) {
+            if !self.homing.take(now.into_std(), REBALANCE_LOOK) {
                 break;
             }
             self.send(&live, Cause::Rebalance, Some(wish), now);

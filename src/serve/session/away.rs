@@ -91,6 +91,8 @@ impl Client {
             return self.refuse(call, Reason::Capacity, "too many requests wait for this session's new home", out);
         }
         away.held.push(Held { id: call.id.cloned(), body: call.body().to_vec() });
+        // Somebody waits: it is its turn now.
+        away.not_before = away.not_before.min(self.now);
         if let Some(id) = call.id {
             let purpose = Purpose::Held;
             self.requests.open(id.clone(), Open { link: NO_LINK, method: call.method, started: self.now, purpose });

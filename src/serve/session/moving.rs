@@ -185,8 +185,11 @@ impl Client {
         if place.is_some() && !self.draining && self.is_quiet(slot) {
             self.leave_home(slot);
             live.relocate(|course| course.quiet(me));
-        } else if live.relocate(|course| course.refuse()) {
-            self.shared.pool.journeys.moved(MoveCause::Drain, MoveOutcome::Refused);
+        } else {
+            let cause = live.cause().unwrap_or(Cause::Drain);
+            if live.relocate(|course| course.refuse()) {
+                self.shared.pool.journeys.moved(cause_label(cause), MoveOutcome::Refused);
+            }
         }
     }
 

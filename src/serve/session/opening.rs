@@ -26,7 +26,8 @@ impl Client {
         if away.asked.is_some() || self.now < away.not_before && !away.is_urgent() {
             return;
         }
-        let waited = self.now.saturating_duration_since(homeless.since);
+        // Its own turn may come later than that: so many may have lost their home at once.
+        let waited = self.now.saturating_duration_since(homeless.since.max(away.not_before));
         let members = self.shared.router.pool().members().len();
         if away.refusals > members || waited >= self.shared.settings.rehome_wait {
             tracing::warn!(conn = self.caller.number, session = live.id(), "no backend could open the session");

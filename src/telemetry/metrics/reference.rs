@@ -1,8 +1,9 @@
 //! `docs/metrics.md`, generated from the declarations, so that the two cannot differ.
 
 use super::{
-    BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Metrics, OperationKind, OperationOutcome,
-    ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, Towards, TurnOutcome, Way,
+    BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Metrics, MoveCause, MoveOutcome, OperationKind,
+    OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd, Towards,
+    TurnOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -44,6 +45,10 @@ fn page() -> String {
         ("`reason` of `pilotfish_links_closed_total`", values::<LinkEnd>()),
         ("`state` of `pilotfish_sessions`", values::<SessionState>()),
         ("`outcome` of `pilotfish_turns_total`", values::<TurnOutcome>()),
+        ("`cause` of `pilotfish_session_moves_total`", values::<MoveCause>()),
+        ("`outcome` of `pilotfish_session_moves_total`", values::<MoveOutcome>()),
+        ("`outcome` of `pilotfish_orphan_sessions_total`", values::<OrphanEnd>()),
+        ("`outcome` of `pilotfish_stalled_turns_total`", values::<StallEnd>()),
         ("`outcome` of `pilotfish_requests_total`", outcomes),
         ("`reason` of `pilotfish_errors_total`", values::<Reason>()),
         ("`reason` of `pilotfish_dropped_total`", values::<Dropped>()),

@@ -172,3 +172,23 @@ async fn without_any_backend_calls_wait_and_are_answered() {
     assert_once(&client, &session);
     assert_rig_sound(&rig);
 }
+
+/// The last of them has its turn long after the first one would have been given up.
+#[tokio::test]
+async fn more_sessions_than_the_rate_opens_within_the_wait_all_live_on() {
+    let pool = "move_rate = 4.0\nrehome_wait = \"400ms\"";
+    let rig = Rig::with(Plan { backends: 2, pool, ..THREE }).await;
+    let client = rig.client().await;
+    let ids: Vec<String> = (0..6).map(|number| id_at(&format!("many{number}"), 2, 0)).collect();
+    for session in &ids {
+        settled(&client, session).await;
+    }
+    rig.cli[0].die(Close::Fin);
+    for session in &ids {
+        rig.cli[1].wait_for_live(session, true).await;
+    }
+    for session in &ids {
+        converse(&client, session, &format!("after {session}")).await;
+    }
+    assert_rig_sound(&rig);
+}
