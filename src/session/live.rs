@@ -286,6 +286,8 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // The next client that hears of a turn tells it.
         let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
+        // However it ends: nobody may wait for a lost client that is gone.
+        self.live.unkeep(self.client);
         self.live.relocate(|course| course.leave(self.client));
         self.registry.release(&self.live, self.in_order);
     }

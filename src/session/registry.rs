@@ -234,6 +234,18 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_client_that_is_gone_keeps_nothing() {
+        let registry = Arc::new(Registry::new(Duration::from_secs(5)));
+        let now = Instant::now();
+        let lost = registry.claim("s", &bell(1), now, || Some(member("a"))).unwrap();
+        let other = registry.claim("s", &bell(2), now, || None).unwrap();
+        let live = other.attachment.live();
+        assert!(live.keep(1) && !live.keep(2) && live.is_kept());
+        drop(lost);
+        assert!(!live.is_kept() && live.keep(2));
+    }
+
+    #[test]
     fn a_closed_session_is_placed_anew() {
         let registry = Arc::new(Registry::new(Duration::from_secs(5)));
         let (a, b) = (member("a"), member("b"));

@@ -229,7 +229,7 @@ impl Client {
         if entry.away.as_ref().is_some_and(|away| away.asked.is_some()) {
             return;
         }
-        if self.has_waited_for(slot) {
+        if self.has_waited_for(slot, live) {
             return self.lose_session(slot, out);
         }
         // Somebody has just opened it there, whatever this client met before.
@@ -255,9 +255,11 @@ impl Client {
         link.is_some_and(|link| link.is_ready() && link.member.name == home.name)
     }
 
-    fn has_waited_for(&self, slot: Slot) -> bool {
-        let away = self.sessions.get(slot).and_then(|entry| entry.away.as_ref());
-        away.is_some_and(|away| self.now.saturating_duration_since(away.since) >= self.shared.settings.rehome_wait)
+    /// Too long, since somebody opened it.
+    fn has_waited_for(&self, slot: Slot, live: &Live) -> bool {
+        let since =
+            self.sessions.get(slot).and_then(|entry| entry.away.as_ref()).map(|away| away.since).max(live.moved());
+        since.is_some_and(|since| self.now.saturating_duration_since(since) >= self.shared.settings.rehome_wait)
     }
 
     /// A backend answered a request of ours about a session on its way; `None`: it will not.
