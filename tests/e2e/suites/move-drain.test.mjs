@@ -93,7 +93,7 @@ describe("a drained backend", { timeout: 10 * PATIENCE }, () => {
         assert.match(await ask(fresh.at(-1), "hello again"), /hello again/);
     });
 
-    it("takes nothing of what a client has set along with it", async () => {
+    it("keeps what a client has set", async () => {
         await start(2);
         const client = await fleet.client();
         const refused = [];
@@ -102,7 +102,9 @@ describe("a drained backend", { timeout: 10 * PATIENCE }, () => {
         await session.rpc.permissions.setApproveAll({ enabled: true });
         await session.rpc.mode.set({ mode: "plan" });
         await session.rpc.name.set({ name: "a name of its own" });
+        await session.rpc.model.switchTo({ modelId: "other-model", reasoningEffort: "low" });
         const before = await Promise.all([session.rpc.mode.get(), session.rpc.name.get(), session.rpc.model.getCurrent()]);
+        assert.equal(before[2].modelId, "other-model");
         const marked = record(session);
         await done("drain", "cli-1", "--wait");
         assert.equal(home(session.sessionId), 1);
@@ -139,9 +141,12 @@ describe("a drained backend", { timeout: 10 * PATIENCE }, () => {
         const client = await fleet.client();
         const sessions = await crowd(client, 2);
         await Promise.all([done("drain", "cli-1", "--wait"), done("drain", "cli-2", "--wait")]);
+        const opened = () => fleet.taps.map((tap) => tap.requests().filter(([method]) => /^session\.(resume|create)$/.test(method)).length);
+        const before = opened();
         const refused = await run("drain", "cli-3");
         assert.equal(refused.code, 1);
         assert.match(refused.stderr, /left without a backend/);
+        assert.deepEqual(opened(), before, "nothing moves");
         for (const session of sessions) {
             assert.equal(home(session.sessionId), 2);
             assert.equal(await ask(session, "all here"), "You said: all here");
@@ -150,7 +155,11 @@ describe("a drained backend", { timeout: 10 * PATIENCE }, () => {
         await done("drain", "cli-3", "--wait");
         for (const session of sessions) {
             assert.equal(home(session.sessionId), 0);
-            assert.deepEqual(said(await session.getEvents()), [`first of ${session.sessionId}`, "all here"]);
+            const stored = await session.getEvents();
+            assert.deepEqual(said(stored), [`first of ${session.sessionId}`, "all here"]);
+            assert.equal(new Set(stored.map(({ id }) => id)).size, stored.length, "nothing is stored twice");
         }
+        await Promise.all([done("undrain", "cli-2"), done("undrain", "cli-3")]);
+        assert.deepEqual((await backends()).map(({ state }) => state), ["up", "up", "up"]);
     });
 });

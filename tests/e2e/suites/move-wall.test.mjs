@@ -31,7 +31,7 @@ for (const rule of ["prefix", "registry"]) {
             await lost.forceStop();
             await eventually("it is kept", async () => /pilotfish_orphans\{[^}]*\} 1/.test(await (await fetch(`http://${fleet.proxy.admin}/metrics`)).text()));
 
-            await assert.rejects(stranger.resumeSession(session.sessionId, bob.session()), /not found|not yours|-3201\d|Session/i);
+            await assert.rejects(stranger.resumeSession(session.sessionId, bob.session()), /Session not found/);
             assert.ok(!(await stranger.listSessions()).some(({ sessionId }) => sessionId === session.sessionId));
             await ask(own, "still mine");
 
