@@ -42,25 +42,24 @@ impl Client {
         }
         // Where somebody else is attached, the turn is theirs as well and goes on by itself.
         let alone = |entry: &Entry| entry.attachment.as_ref().is_some_and(|held| held.live().clients() == 1);
-        let turns = self.sessions.slots(|entry| entry.busy && alone(entry));
-        if turns.is_empty() || self.shared.settings.linger.is_none() || self.closing.is_some() {
+        let (mut own, mut shared, mut turns) = (Vec::new(), Vec::new(), 0);
+        for slot in self.sessions.slots(|entry| entry.attachment.is_some()) {
+            let Some(entry) = self.sessions.get(slot) else { continue };
+            let is_own = alone(entry);
+            turns += usize::from(is_own && entry.busy);
+            if is_own { own.push(slot) } else { shared.push(slot) }
+        }
+        if turns == 0 || self.shared.settings.linger.is_none() || self.closing.is_some() {
             return false;
         }
+        // At once: whoever comes from now on comes back for them. One that came between the two looks attaches beside us.
+        own.into_iter().for_each(|slot| self.keep(slot));
         self.client_eof.get_or_insert(self.now);
         self.orphan = Some(Orphan { since: self.now, end, deaf });
         self.shared.pool.journeys.orphans.inc();
         self.guest.iter_mut().for_each(super::guest::Guest::leave_seat);
-        tracing::info!(
-            conn = self.caller.number,
-            turns = turns.len(),
-            "client lost in the middle of a turn; it goes on"
-        );
-        for slot in self.sessions.slots(|entry| entry.attachment.is_some() && !alone(entry)) {
-            self.leave_session(slot, out);
-        }
-        for slot in self.sessions.slots(|entry| entry.attachment.is_some()) {
-            self.keep(slot);
-        }
+        tracing::info!(conn = self.caller.number, turns, "client lost in the middle of a turn; it goes on");
+        shared.into_iter().for_each(|slot| self.leave_session(slot, out));
         self.hurry();
         true
     }

@@ -104,6 +104,9 @@ describe("a lost client", { timeout: 5 * PATIENCE }, () => {
         await session.send({ prompt: "[[delay:3000]] cut short" });
         await running;
         await lost.forceStop();
+        const clients = async () => /pilotfish_clients\{[^}]*\} (\d+)/.exec(await (await fetch(`http://${fleet.proxy.admin}/metrics`)).text())[1];
+        // Whoever came before its end is noticed would be a second client of the turn.
+        await eventually("its end is noticed", async () => (await clients()) === "1");
         const events = await eventually("the session has ended", async () => {
             const seen = await history(other, session.sessionId).catch(() => []);
             return seen.includes("session.shutdown") && seen;
