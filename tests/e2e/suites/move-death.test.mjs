@@ -54,6 +54,9 @@ describe("ten deaths", { timeout: 10 * PATIENCE }, () => {
                 if (outcome.error) {
                     assert.match(outcome.error.message, /backend/, outcome.error.message);
                     assert.ok(outcome.at - gone < 1_000, `rejected after ${outcome.at - gone} ms`);
+                    // The SDK rejects at the error; the idle event behind it would be taken for the end of the next prompt.
+                    const last = (type) => talk.events.findLastIndex((event) => event.type === type);
+                    await eventually("the idle behind the error", () => last("session.idle") > last("session.error"));
                 } else talk.done.push(prompt);
             }
             for (const talk of talks) {
