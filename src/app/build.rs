@@ -80,8 +80,8 @@ pub(super) fn recycle(pool: &config::Pool) -> Option<RecycleSettings> {
         descriptors: set.max_descriptors,
         slow: set.slow_probe,
     };
-    let redactor = || Arc::new(Redactor::new(pool.connection_token.iter()));
-    let hook = set.on_recycle.clone().map(|command| Hook { command, timeout: set.hook_timeout, redactor: redactor() });
+    let redactor = Arc::new(Redactor::new(pool.connection_token.iter()));
+    let hook = set.on_recycle.clone().map(|command| Hook { command, timeout: set.hook_timeout, redactor });
     limits.any().then_some(RecycleSettings { limits, check_interval: set.check_interval, hook })
 }
 

@@ -1,6 +1,6 @@
 //! The pools: backends, their probes and name look-ups, the CLIs that we start ourselves, and the pins.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
+use std::{cell::LazyCell, collections::BTreeMap, sync::Arc, time::Duration, time::Instant};
 
 use ahash::AHashMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -107,19 +107,18 @@ impl Squadron {
     pub(super) async fn usage(&self) -> AHashMap<Arc<str>, Usage> {
         let Some(supervisor) = &self.supervisor else { return AHashMap::new() };
         let running = supervisor.running();
-        let look = tokio::task::spawn_blocking(move || used_by(running));
+        let look = tokio::task::spawn_blocking(move || used_by(&Processes::read(), running));
         // It can only fail by a panic, or because everything ends.
         look.await.unwrap_or_default()
     }
 
-    /// The same, on a thread that may block.
-    pub(super) fn usage_now(&self) -> AHashMap<Arc<str>, Usage> {
-        self.supervisor.as_ref().map(|supervisor| used_by(supervisor.running())).unwrap_or_default()
+    /// The same from `all`, on a thread that may block.
+    pub(super) fn usage_in(&self, all: &LazyCell<Processes>) -> AHashMap<Arc<str>, Usage> {
+        self.supervisor.as_ref().map(|supervisor| used_by(all, supervisor.running())).unwrap_or_default()
     }
 }
 
-fn used_by(running: Vec<(Arc<str>, u32)>) -> AHashMap<Arc<str>, Usage> {
-    let all = Processes::read();
+fn used_by(all: &Processes, running: Vec<(Arc<str>, u32)>) -> AHashMap<Arc<str>, Usage> {
     running.into_iter().filter_map(|(name, pid)| Some((name, all.usage(pid)?))).collect()
 }
 

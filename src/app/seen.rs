@@ -1,6 +1,7 @@
 //! What the admin listener tells: metrics, readiness and status, read from the live state.
 
 use std::{
+    cell::LazyCell,
     sync::{Arc, atomic::Ordering},
     time::Instant,
 };
@@ -14,7 +15,7 @@ use crate::{
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
-    supervise::Usage,
+    supervise::{Processes, Usage},
     telemetry::{Label, MetricsError, SessionState},
 };
 
@@ -31,8 +32,10 @@ impl Seen {
     /// Gauges that are read rather than moved.
     fn refresh(&self) {
         self.app.count_tenants();
+        // Read once, and only if any of the pools is ours.
+        let processes: LazyCell<Processes> = LazyCell::new(Processes::read);
         for (name, squadron) in &self.app.fleet.pools {
-            let (census, usage) = (squadron.registry.census(), squadron.usage_now());
+            let (census, usage) = (squadron.registry.census(), squadron.usage_in(&processes));
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
@@ -101,13 +104,20 @@ impl AdminSource for Seen {
     }
 
     fn status(&self) -> Status {
+        let processes: LazyCell<Processes> = LazyCell::new(Processes::read);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: self.app.started.elapsed().as_secs(),
             config_hash: self.app.config.fingerprint.clone(),
             drain: self.drain(),
             listeners: self.listeners(),
-            pools: self.app.fleet.pools.iter().map(|(name, squadron)| pool_status(name, squadron)).collect(),
+            pools: self
+                .app
+                .fleet
+                .pools
+                .iter()
+                .map(|(name, squadron)| pool_status(name, squadron, &processes))
+                .collect(),
         }
     }
 
@@ -138,7 +148,7 @@ impl AdminSource for Seen {
     }
 }
 
-fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
+fn pool_status(name: &str, squadron: &Squadron, processes: &LazyCell<Processes>) -> PoolStatus {
     let settings = squadron.pool.settings();
     let mut sessions = SessionCounts::default();
     for census in squadron.registry.census().values() {
@@ -146,7 +156,7 @@ fn pool_status(name: &str, squadron: &Squadron) -> PoolStatus {
         sessions.busy += count(census.busy);
         sessions.moving += count(census.moving);
     }
-    let usage = squadron.usage_now();
+    let usage = squadron.usage_in(processes);
     let status = |member: &Arc<Member>| backend_status(member, squadron, usage.get(&member.name));
     let mut operations = squadron.operations.journal().into_iter().map(operation_status);
     PoolStatus {

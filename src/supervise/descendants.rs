@@ -16,11 +16,14 @@ pub(super) fn signal_all(group: Pid, signal: Signal) {
 
 /// The children of `parent`, zombies included.
 fn children(parent: Pid) -> Vec<Pid> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let pids = names.filter_map(|name| name.parse().ok().and_then(Pid::from_raw));
     let parent = parent.as_raw_pid().cast_unsigned();
-    pids.filter(|pid: &Pid| parent_of(pid.as_raw_pid().cast_unsigned()) == Some(parent)).collect()
+    pids().filter(|pid| parent_of(*pid) == Some(parent)).filter_map(|pid| Pid::from_raw(pid.cast_signed())).collect()
+}
+
+/// Every process that there is.
+pub(super) fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Who started `pid`, or adopted it.

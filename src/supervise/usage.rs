@@ -4,6 +4,8 @@ use std::fs;
 
 use ahash::AHashMap;
 
+use super::descendants;
+
 /// What the processes of one backend use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -24,9 +26,8 @@ impl Processes {
     /// Reads them all: some ten microseconds each, so not on a thread that has clients to serve.
     pub fn read() -> Self {
         let mut children: AHashMap<u32, Vec<u32>> = AHashMap::new();
-        let names = fs::read_dir("/proc").into_iter().flatten().flatten();
-        for pid in names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
-            if let Some(parent) = super::descendants::parent_of(pid) {
+        for pid in descendants::pids() {
+            if let Some(parent) = descendants::parent_of(pid) {
                 children.entry(parent).or_default().push(pid);
             }
         }

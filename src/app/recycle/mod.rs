@@ -65,7 +65,9 @@ impl Recycler {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let usage = self.squadron.usage().await;
+            let WearLimits { memory, descriptors, .. } = self.settings.limits;
+            let wanted = memory.is_some() || descriptors.is_some();
+            let usage = if wanted { self.squadron.usage().await } else { AHashMap::new() };
             if let Some((member, due)) = self.look(&usage, Instant::now()) {
                 self.recycle(&member, due).await;
             }

@@ -74,11 +74,8 @@ impl Away {
     /// Its turn is cut.
     pub fn cut_turn(&mut self, now: Instant) {
         self.cut = Some(now + TELL_WITHIN);
-    }
-
-    /// Somebody waits for it.
-    pub fn is_urgent(&self) -> bool {
-        self.cut.is_some() || !self.held.is_empty()
+        // Somebody waits: it is its turn now.
+        self.not_before = self.not_before.min(now);
     }
 }
 
@@ -91,7 +88,7 @@ impl Client {
             return self.refuse(call, Reason::Capacity, "too many requests wait for this session's new home", out);
         }
         away.held.push(Held { id: call.id.cloned(), body: call.body().to_vec() });
-        // Somebody waits: it is its turn now.
+        // Somebody waits, as for the end of a cut turn.
         away.not_before = away.not_before.min(self.now);
         if let Some(id) = call.id {
             let purpose = Purpose::Held;

@@ -23,7 +23,7 @@ impl Client {
     /// The session lives nowhere: this client opens it, if nobody else does and it is time.
     pub(super) fn open_somewhere(&mut self, slot: Slot, live: &Arc<Live>, homeless: &Homeless, out: &mut Output) {
         let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return };
-        if away.asked.is_some() || self.now < away.not_before && !away.is_urgent() {
+        if away.asked.is_some() || self.now < away.not_before {
             return;
         }
         // Its own turn may come later than that: so many may have lost their home at once.

@@ -19,6 +19,15 @@ fn step(course: &mut Relocation, client: u32) -> String {
     }
 }
 
+/// A move at the point where client 1 closes it at home.
+fn closing(clients: u32, now: Instant) -> Relocation {
+    let mut course = course(clients);
+    course.begin(Cause::Drain, None, now);
+    (1..=clients).for_each(|client| course.quiet(client));
+    assert_eq!(step(&mut course, 1), "close");
+    course
+}
+
 #[test]
 fn two_clients_move_together() {
     let (mut course, now) = (course(2), Instant::now());
@@ -125,10 +134,8 @@ fn those_who_are_left_at_home_stay() {
 
 #[test]
 fn those_who_were_quiet_when_the_leader_lost_its_link_attach_again() {
-    let (mut course, now) = (course(3), Instant::now());
-    course.begin(Cause::Drain, None, now);
-    (1..=3).for_each(|client| course.quiet(client));
-    assert_eq!(step(&mut course, 1), "close");
+    let now = Instant::now();
+    let mut course = closing(3, now);
     course.lost(1, now);
     assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("open at home".into(), "wait".into()));
     course.opening(1, &member("a"));
@@ -142,10 +149,8 @@ fn those_who_were_quiet_when_the_leader_lost_its_link_attach_again() {
 
 #[test]
 fn those_who_are_left_quiet_open_it_at_home() {
-    let (mut course, now) = (course(3), Instant::now());
-    course.begin(Cause::Drain, None, now);
-    (1..=3).for_each(|client| course.quiet(client));
-    assert_eq!(step(&mut course, 1), "close");
+    let now = Instant::now();
+    let mut course = closing(3, now);
     course.lost(1, now);
     course.leave(1);
     assert_eq!(step(&mut course, 2), "open anywhere", "its links are the last ones");
@@ -153,10 +158,8 @@ fn those_who_are_left_quiet_open_it_at_home() {
 
 #[test]
 fn a_home_that_would_not_close_it_is_reached_again_by_whoever_lost_the_way() {
-    let (mut course, now) = (course(2), Instant::now());
-    course.begin(Cause::Drain, None, now);
-    (1..=2).for_each(|client| course.quiet(client));
-    assert_eq!(step(&mut course, 1), "close");
+    let now = Instant::now();
+    let mut course = closing(2, now);
     course.lost(2, now);
     course.not_closed(1);
     assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("wait".into(), "open at home".into()));

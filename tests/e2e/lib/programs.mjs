@@ -1,4 +1,5 @@
 // The programs under test: where they are and how they are started.
+import { execFile } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,6 +38,13 @@ export async function startProxy({ config, directory, env = {} }) {
     const child = new Child("pilotfish", pilotfish, ["run", "--config", file], { cwd: directory, env });
     const [address, admin] = await orStop(child, Promise.all([listening(child, "sdk"), listening(child, "admin")]));
     return { child, config, address, admin };
+}
+
+/** Runs a subcommand of pilotfish against this running one, to its end. */
+export function operate(proxy, ...args) {
+    return new Promise((resolve) => {
+        execFile(pilotfish, [...args, "--admin", proxy.admin], (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
+    });
 }
 
 // A program that does not come up has no owner yet who would stop it.

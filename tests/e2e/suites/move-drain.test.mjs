@@ -1,12 +1,11 @@
 // Backends are drained under unmodified clients: sessions move with all that belongs to them, and nobody notices.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { afterEach, describe, it } from "node:test";
 
 import { defineTool } from "@github/copilot-sdk";
 
 import { Fleet } from "../lib/fleet.mjs";
-import { pilotfish } from "../lib/programs.mjs";
+import { operate } from "../lib/programs.mjs";
 import { ask, eventually, next, PATIENCE, record } from "../lib/turns.mjs";
 
 describe("a drained backend", { timeout: 10 * PATIENCE }, () => {
@@ -17,10 +16,7 @@ describe("a drained backend", { timeout: 10 * PATIENCE }, () => {
         fleet = await Fleet.start({ backends, taps: true, target: "pilotfish" });
     };
 
-    const run = (...args) =>
-        new Promise((resolve) => {
-            execFile(pilotfish, [...args, "--admin", fleet.proxy.admin], (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
-        });
+    const run = (...args) => operate(fleet.proxy, ...args);
 
     const done = async (...args) => {
         const { code, stdout, stderr } = await run(...args);

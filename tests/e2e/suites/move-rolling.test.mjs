@@ -1,6 +1,5 @@
 // All CLIs of a supervised pool are restarted, one after the other, under 30 conversations, by order or by age: nobody notices.
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -8,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 
 import { approveAll, CopilotClient, defineTool, RuntimeConnection } from "@github/copilot-sdk";
 
-import { copilot, pilotfish, startModel, startProxy } from "../lib/programs.mjs";
+import { copilot, operate, startModel, startProxy } from "../lib/programs.mjs";
 import { ask, eventually, PATIENCE, record } from "../lib/turns.mjs";
 
 const CLIENTS = 3;
@@ -18,8 +17,8 @@ const CASES = [
     {
         what: "a rolling restart",
         recycle: "",
-        happens: async ({ run }) => {
-            const { code, stdout, stderr } = await run("rolling-restart", "copilot");
+        happens: async ({ proxy }) => {
+            const { code, stdout, stderr } = await operate(proxy, "rolling-restart", "copilot");
             assert.equal(code, 0, `${stdout}${stderr}`);
         },
         restarts: (count) => count === 1,
@@ -98,12 +97,6 @@ ${recycle}`;
         }
     }
 
-    function run(...args) {
-        return new Promise((resolve) => {
-            execFile(pilotfish, [...args, "--admin", proxy.admin], (error, stdout, stderr) => resolve({ code: error?.code ?? 0, stdout, stderr }));
-        });
-    }
-
     it("cuts no turn, fails no call, closes no connection", async (t) => {
         const talks = [];
         for (let number = 0; number < SESSIONS; number++) {
@@ -115,7 +108,7 @@ ${recycle}`;
         const all = Promise.all(talks.map((conversation) => talk(conversation, () => over)));
         all.catch(() => {});
         const began = performance.now();
-        await happens({ run, backends });
+        await happens({ proxy, backends });
         t.diagnostic(`three started again: ${((performance.now() - began) / 1000).toFixed(1)} s`);
         over = true;
         await all;
