@@ -341,6 +341,8 @@ pub struct Attachment {
     registry: Arc<Registry>,
     client: u32,
     in_order: bool,
+    /// Its backend may still be at ending it.
+    fades: bool,
 }
 
 impl Attachment {
@@ -348,7 +350,7 @@ impl Attachment {
         live.attached.fetch_add(1, Ordering::AcqRel);
         *live.released.lock() = None;
         live.course.lock().join(bell);
-        Self { live, registry, client: bell.client(), in_order: false }
+        Self { live, registry, client: bell.client(), in_order: false, fades: true }
     }
 
     /// The session.
@@ -370,6 +372,11 @@ impl Attachment {
 
     /// The client let the session go in good order: if it was the last one, the session lives nowhere now.
     pub fn detach(mut self) {
+        (self.in_order, self.fades) = (true, false);
+    }
+
+    /// The client's link has ended: if it was the last one, the session lives nowhere in a moment.
+    pub fn lapse(mut self) {
         self.in_order = true;
     }
 }
@@ -383,7 +390,7 @@ impl Drop for Attachment {
         // What lives nowhere has no home that it could be met at.
         let in_order = self.in_order || self.live.is_parked();
         self.live.relocate(|course| course.leave(self.client));
-        self.registry.release(&self.live, in_order);
+        self.registry.release(&self.live, in_order, self.fades);
     }
 }
 

@@ -164,13 +164,13 @@ impl Registry {
     }
 
     /// Takes one client off. Whether it was the last is only known under the lock: two that let go at once each saw the other.
-    pub(super) fn release(&self, live: &Live, in_order: bool) {
+    pub(super) fn release(&self, live: &Live, in_order: bool, fades: bool) {
         let mut shard = self.shard(live.id()).lock();
         if live.attached.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
         let now = Instant::now();
-        live.stand_up(!in_order && !live.gone.load(Ordering::Acquire), now);
+        live.stand_up(fades && !live.gone.load(Ordering::Acquire), now);
         *live.charge.lock() = None;
         *live.released.lock() = Some(now);
         if in_order {
