@@ -44,6 +44,8 @@ pub struct Live {
     /// What it told while its client was lost.
     backlog: Mutex<Option<Backlog>>,
     kept: AtomicBool,
+    /// It ends with its clients.
+    pub(super) ephemeral: AtomicBool,
     /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
     teller: AtomicU32,
 }
@@ -63,6 +65,7 @@ impl Live {
             charge: Mutex::default(),
             backlog: Mutex::default(),
             kept: AtomicBool::new(false),
+            ephemeral: AtomicBool::new(false),
             teller: AtomicU32::new(0),
         }
     }

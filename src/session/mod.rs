@@ -4,6 +4,8 @@
 mod adopt;
 mod backlog;
 mod bell;
+mod departed;
+pub mod expiry;
 mod live;
 mod registry;
 pub mod relocation;
@@ -11,6 +13,7 @@ mod turn;
 
 pub use backlog::Backlog;
 pub use bell::Bell;
+pub use departed::{Condemned, Departed};
 pub use live::{Attachment, Live};
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;

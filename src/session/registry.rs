@@ -9,7 +9,7 @@ use std::{
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 
-use super::{Attachment, Bell, Live};
+use super::{Attachment, Bell, Live, departed::Departures};
 use crate::pool::Member;
 
 /// Enough that two clients seldom meet at one lock.
@@ -26,6 +26,8 @@ pub struct Registry {
     pub(super) linger: Duration,
     /// The clients, with sessions or without.
     clients: Mutex<Vec<Weak<Bell>>>,
+    /// Sessions that end with their clients.
+    pub(super) departures: Departures,
 }
 
 /// What a claim gave.
@@ -53,7 +55,7 @@ impl Registry {
     /// that a client that comes back at once meets the old home, which may not have let go of the session yet.
     pub fn new(linger: Duration) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), linger, clients: Mutex::default() }
+        Self { shards, hasher: RandomState::new(), linger, clients: Mutex::default(), departures: Departures::default() }
     }
 
     /// A client is there, and wants to hear when something concerns all clients.
@@ -73,7 +75,7 @@ impl Registry {
     }
 
     /// Attaches `client` to `id` at its home, or places it with `place` if it lives nowhere. Two clients that
-    /// come at the same time get the same home. `None` if `place` finds none.
+    /// come at the same time get the same home. `None` if `place` finds none, or it is being deleted.
     pub fn claim(
         self: &Arc<Self>,
         id: &str,
@@ -82,11 +84,16 @@ impl Registry {
         place: impl FnOnce() -> Option<Arc<Member>>,
     ) -> Option<Claim> {
         let mut shard = self.shard(id).lock();
+        if self.departures.is_condemned(id) {
+            return None;
+        }
         if let Some(live) = shard.get(id).filter(|live| self.holds(live, now)) {
+            self.departures.returned(id);
             let attachment = Attachment::new(live.clone(), self.clone(), client);
             return Some(Claim { attachment, fresh: false });
         }
         let live = Arc::new(Live::new(id, place()?));
+        live.set_ephemeral(self.departures.returned(id));
         shard.insert(id.into(), live.clone());
         Some(Claim { attachment: Attachment::new(live, self.clone(), client), fresh: true })
     }
@@ -146,7 +153,9 @@ impl Registry {
         }
         *live.slot.lock() = None;
         *live.charge.lock() = None;
-        *live.released.lock() = Some(Instant::now());
+        let now = Instant::now();
+        *live.released.lock() = Some(now);
+        self.departures.left(live, now);
         if in_order {
             live.closed.store(true, Ordering::Release);
         }

@@ -1,21 +1,25 @@
 //! The tables of the file. Each key is declared here and nowhere else.
 
+mod cleanup;
 mod health;
 mod jwt;
 mod listener;
 mod pool;
 mod process;
 mod recycle;
+mod sessions;
 mod supervise;
 mod tenant;
 mod wall;
 
+pub use cleanup::Cleanup;
 pub use health::{Health, OnDown, ProtocolRange};
 pub use jwt::{Algorithm, Jwt};
 pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};
 pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};
 pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
 pub use recycle::Recycle;
+pub use sessions::Sessions;
 pub use supervise::{RestartBackoff, Supervise};
 pub(super) use tenant::admitted;
 pub use tenant::{Limits, Share, Tenant, Users};

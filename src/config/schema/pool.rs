@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Supervise, ZERO, ms};
+use super::{Cleanup, DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Sessions, Supervise, ZERO, ms};
 use crate::{
     config::{
         kind::{
@@ -76,6 +76,10 @@ section! {
         pub stall_after: Duration = duration(ZERO, DAY), text("10m");
         /// How the backends are checked.
         pub health: Health = table::<Health>(), value("{}");
+        /// How long sessions live.
+        pub sessions: Sessions = table::<Sessions>(), value("{}");
+        /// When sessions that nobody uses are deleted.
+        pub cleanup: Cleanup = table::<Cleanup>(), value("{}");
         /// When a backend is started again.
         pub recycle: Recycle = table::<Recycle>(), value("{}");
         /// The Copilot CLIs that pilotfish starts itself.
