@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{operations::OperationsSettings, recycle::RecycleSettings};
+use super::{cleanup::CleanupSettings, operations::OperationsSettings, recycle::RecycleSettings};
 use crate::{
-    backend::probe::ProbeSettings,
+    backend::{ErrandSettings, probe::ProbeSettings},
     config,
     health::{Thresholds, WearLimits},
     pool::{HashKey, Policy, PoolSettings, Storage},
@@ -16,6 +16,10 @@ use crate::{
     serve::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
         session::SessionSettings,
+    },
+    session::{
+        Evict, RoomSettings,
+        expiry::{Ephemeral, Expiry, Patterns},
     },
     supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
     telemetry::logs,
@@ -53,6 +57,7 @@ pub(super) fn pool(pool: &config::Pool) -> PoolSettings {
         panic_threshold: pool.health.panic_threshold.min(100) as u8,
         slow_start: pool.health.slow_start,
         move_rate: pool.move_rate,
+        most_sessions: Some(pool.sessions.max_live_sessions).filter(|most| *most > 0).map(u64::from),
     }
 }
 
@@ -63,6 +68,51 @@ pub(super) fn operations(name: &str, config: &config::Config) -> OperationsSetti
     OperationsSettings {
         drain_timeout: pool.drain_timeout,
         sessions_stay: pool.storage() == config::Storage::Local && !carries,
+    }
+}
+
+/// Whoever has forgotten how to answer is asked again at the next run.
+const VISIT: Duration = Duration::from_secs(10);
+
+/// A backend looks at each of its sessions on the disk before it says the first word of their list.
+const LIST: Duration = Duration::from_secs(120);
+
+pub(super) fn cleanup(pool: &config::Pool) -> CleanupSettings {
+    let set = &pool.cleanup;
+    let exclude = || Patterns::new(set.exclude.iter().map(String::as_str));
+    CleanupSettings {
+        expiry: set.ttl.map(|ttl| Expiry { ttl, exclude: exclude() }),
+        interval: set.interval,
+        dry_run: set.dry_run,
+        rate: set.rate,
+        ephemeral: !pool.sessions.ephemeral.is_empty(),
+        linger: pool.linger,
+        visits: ErrandSettings {
+            token: pool.connection_token.clone(),
+            connect_timeout: pool.connect_timeout,
+            timeout: VISIT,
+            list_timeout: LIST,
+        },
+    }
+}
+
+fn ephemeral(set: &config::Sessions) -> Ephemeral {
+    const UNNAMED: &str = "unnamed";
+    let words = || set.ephemeral.iter().map(String::as_str);
+    let named = Patterns::new(words().filter(|word| *word != UNNAMED));
+    Ephemeral { unnamed: words().any(|word| word == UNNAMED), named }
+}
+
+pub(super) fn room(set: &config::Sessions) -> RoomSettings {
+    let some = |most: u32| Some(most as usize).filter(|most| *most > 0);
+    RoomSettings {
+        backend: some(set.max_live_sessions),
+        pool: some(set.max_live_sessions_total),
+        evict: match set.evict {
+            config::Evict::OldestIdle => Evict::OldestIdle,
+            config::Evict::Reject => Evict::Reject,
+            config::Evict::Queue => Evict::Queue,
+        },
     }
 }
 
@@ -125,8 +175,10 @@ pub(super) fn session(
         tenant_metrics,
         rehome: pool.rehome,
         rehome_wait: pool.rehome_wait,
+        queue_timeout: pool.sessions.queue_timeout,
         move_timeout: pool.move_timeout,
         linger: (pool.on_client_loss == config::OnClientLoss::FinishTurn).then_some(pool.linger),
+        ephemeral: ephemeral(&pool.sessions),
         orphan_wait: pool.orphan_wait,
         stall_after: Some(pool.stall_after).filter(|after| !after.is_zero()),
         client_timeout: set.client_timeout,

@@ -5,15 +5,23 @@ use std::{cell::LazyCell, collections::BTreeMap, sync::Arc, time::Duration, time
 use ahash::AHashMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{AppError, build, observer::Observer, operations::Operations, recycle::Recycler};
+use super::{
+    AppError, build,
+    cleanup::{Cleaner, Cleanup, Departures, Remover},
+    observer::Observer,
+    operations::Operations,
+    recycle::Recycler,
+    tenants::Tenants,
+};
 use crate::{
     backend::{probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
-    route::{Mover, Router},
-    session::Registry,
+    route::{Idler, Mover, Router},
+    session::{Registry, Room},
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
+    tenancy::Wall,
 };
 
 /// Pins that nobody holds are swept so often.
@@ -25,6 +33,7 @@ pub(super) struct Squadron {
     pub registry: Arc<Registry>,
     pub supervisor: Option<Supervisor>,
     pub operations: Operations,
+    pub cleanup: Arc<Cleanup>,
 }
 
 /// All pools by name.
@@ -37,6 +46,7 @@ impl Fleet {
     pub(super) fn start(
         config: &Config,
         metrics: &Arc<Metrics>,
+        tenants: &Tenants,
         tracker: &TaskTracker,
         cancel: &CancellationToken,
     ) -> Result<Self, AppError> {
@@ -55,11 +65,15 @@ impl Fleet {
             let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
             let mover = Mover::new(router, build::mover(set));
             tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
+            if let Some(idler) = Idler::new(squadron.registry.clone(), set.sessions.idle_timeout) {
+                tracker.spawn(cancel.clone().run_until_cancelled_owned(idler.run()));
+            }
             let squadron = Arc::new(squadron);
             if let Some(settings) = build::recycle(set) {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
                 squadron.operations.spawn(recycler.run());
             }
+            squadron.clean_up(tenants.wall(name), metrics);
             pools.insert(name.clone(), squadron);
         }
         Ok(Self { pools })
@@ -103,6 +117,18 @@ impl Fleet {
 }
 
 impl Squadron {
+    /// Begins to delete what nobody needs any more.
+    fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, metrics: &Metrics) {
+        let remover = || Remover::new(self.clone(), wall.clone(), None);
+        let metrics = metrics.pool(self.pool.name());
+        if let Some(cleaner) = Cleaner::new(remover(), metrics.clone()) {
+            self.operations.spawn(cleaner.run());
+        }
+        if self.cleanup.settings().ephemeral {
+            self.operations.spawn(Departures::new(remover(), metrics).run());
+        }
+    }
+
     /// What the processes of each backend use that we started.
     pub(super) async fn usage(&self) -> AHashMap<Arc<str>, Usage> {
         let Some(supervisor) = &self.supervisor else { return AHashMap::new() };
@@ -151,8 +177,11 @@ fn start_pool(
         None => None,
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
+    let room = Room::new(build::room(&set.sessions));
+    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room));
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
-    Ok(Squadron { pool, registry: Arc::new(Registry::new(build::PIN_LINGER)), supervisor, operations })
+    let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
+    Ok(Squadron { pool, registry, supervisor, operations, cleanup })
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {

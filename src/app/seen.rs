@@ -9,9 +9,9 @@ use std::{
 use super::{App, fleet::Squadron, observer::state_of, operations::Progress};
 use crate::{
     admin::{
-        AdminSource, BackendDrainStatus, BackendStatus, Begun, DrainStatus, ListenerStatus, NotReady, OperationStatus,
-        Order, OrderRefusal, PoolStatus, Readiness, SessionCounts, ShareAsk, ShareRefusal, ShareStatus, Status,
-        UpgradeRefusal, UpgradeStatus,
+        AdminSource, BackendDrainStatus, BackendStatus, Begun, CleanupBegun, CleanupStatus, DrainStatus,
+        ListenerStatus, NotReady, OperationStatus, Order, OrderRefusal, PoolStatus, Readiness, SessionCounts, ShareAsk,
+        ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -36,10 +36,13 @@ impl Seen {
         let processes: LazyCell<Processes> = LazyCell::new(Processes::read);
         for (name, squadron) in &self.app.fleet.pools {
             let (census, usage) = (squadron.registry.census(), squadron.usage_in(&processes));
+            let lifecycle = &self.app.metrics.pool(name).lifecycle;
+            lifecycle.parked.set(census.values().map(|census| census.parked).sum());
+            lifecycle.waiting.set(squadron.registry.room().waiting().cast_signed() as i64);
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
-                let Census { idle, busy, moving } = census.get(&member.name).copied().unwrap_or_default();
+                let Census { idle, busy, moving, .. } = census.get(&member.name).copied().unwrap_or_default();
                 metrics.sessions.get(SessionState::Idle).set(idle);
                 metrics.sessions.get(SessionState::Busy).set(busy);
                 metrics.sessions.get(SessionState::Moving).set(moving);
@@ -135,6 +138,14 @@ impl AdminSource for Seen {
 
     fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal> {
         self.app.fleet.operate(order, reason)
+    }
+
+    fn cleanups(&self) -> Vec<CleanupStatus> {
+        self.app.fleet.cleanups()
+    }
+
+    fn clean_up(&self, pool: &str, dry_run: Option<bool>, reason: &str) -> Result<CleanupBegun, OrderRefusal> {
+        self.app.fleet.clean_up(pool, dry_run, reason)
     }
 
     fn upgrade(&self) -> UpgradeStatus {

@@ -9,6 +9,7 @@ pub mod expiry;
 mod live;
 mod registry;
 pub mod relocation;
+pub mod room;
 mod turn;
 
 pub use backlog::Backlog;
@@ -17,6 +18,7 @@ pub use departed::{Condemned, Departed};
 pub use live::{Attachment, Live};
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;
+pub use room::{Bearer, Evict, Room, RoomSettings, Seat};
 pub use turn::{Ended, EventKind, Turn, TurnEnd};
 
 use ahash::AHashSet;

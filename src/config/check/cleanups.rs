@@ -7,7 +7,7 @@ use crate::config::{reader::Reader, schema::File};
 const KEYS: [&str; 4] = ["interval", "dry_run", "exclude", "rate"];
 
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
-    for (name, pool) in file.pools.iter().filter(|(_, pool)| pool.cleanup.ttl.is_none()) {
+    for (name, _) in file.pools.iter().filter(|(_, pool)| pool.cleanup.ttl.is_none()) {
         let table = format!("{}.cleanup", pool_path(name));
         let ttl = format!("{table}.ttl");
         if !reader.is_sound(&table) || !reader.is_sound(&ttl) {

@@ -19,7 +19,7 @@ pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSet
 pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};
 pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
 pub use recycle::Recycle;
-pub use sessions::Sessions;
+pub use sessions::{Evict, Lock, Sessions};
 pub use supervise::{RestartBackoff, Supervise};
 pub(super) use tenant::admitted;
 pub use tenant::{Limits, Share, Tenant, Users};

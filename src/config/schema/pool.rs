@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Cleanup, DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Sessions, Supervise, ZERO, ms};
+use super::{
+    Cleanup, DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Sessions, Supervise, ZERO,
+    ms,
+};
 use crate::{
     config::{
         kind::{
@@ -74,10 +77,10 @@ section! {
         pub orphan_wait: Duration = duration(ZERO, HOUR), text("30s");
         /// After how long a silent turn is looked at: what was missed of it is told, or it ends with an error. 0s: never.
         pub stall_after: Duration = duration(ZERO, DAY), text("10m");
+        /// How many sessions live at a time.
+        pub sessions: Sessions = table::<Sessions>(), value("{}");
         /// How the backends are checked.
         pub health: Health = table::<Health>(), value("{}");
-        /// How long sessions live.
-        pub sessions: Sessions = table::<Sessions>(), value("{}");
         /// When sessions that nobody uses are deleted.
         pub cleanup: Cleanup = table::<Cleanup>(), value("{}");
         /// When a backend is started again.

@@ -141,6 +141,7 @@ impl Client {
             }
             EventKind::Shutdown => {
                 // The session ended at its home; whoever resumes it is placed anew.
+                self.spare_unasked(slot, &live);
                 self.end_session(slot);
             }
             EventKind::Failed | EventKind::Aborted => {}

@@ -188,6 +188,9 @@ impl Client {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         let Some(attachment) = entry.attachment.take() else { return };
         let (session, busy) = (entry.id.clone(), entry.busy);
+        if lost {
+            self.spare(attachment.live());
+        }
         // A second client's link may still hold the session up; its turn is that client's to end.
         if attachment.live().clients() == 1 {
             let ended = attachment.live().end_turn(TurnEnd::BackendLost, self.now);
@@ -369,7 +372,11 @@ impl Client {
         let (now, settings) = (self.now, self.shared.settings.clone());
         let table = crate::wire::Methods::get();
         let late = |open: &Open| {
-            now.saturating_duration_since(open.started) >= settings.patience(table.row(open.method).timeout)
+            let patience = settings.patience(table.row(open.method).timeout);
+            // What waits for a place at a backend has a deadline of its own, and an answer that says more.
+            let waits =
+                if matches!(open.purpose, Purpose::Held) { settings.queue_timeout } else { std::time::Duration::ZERO };
+            now.saturating_duration_since(open.started) >= patience + waits
         };
         let gathers: Vec<usize> = self
             .requests

@@ -5,6 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::{
+    cleanup::CleanupMetrics,
     families::Families,
     family::{ByLabel, Counters},
     journey::JourneyMetrics,
@@ -13,6 +14,7 @@ use super::{
         Rejection, SessionState, Towards, TurnOutcome, Way,
     },
     life::LifeMetrics,
+    lifecycle::LifecycleMetrics,
 };
 
 /// What is counted at one listener.
@@ -132,6 +134,10 @@ pub struct PoolMetrics {
     pub panic: IntGauge,
     /// Sessions that outlive something.
     pub journeys: JourneyMetrics,
+    /// Sessions that live nowhere for a while, or wait.
+    pub lifecycle: LifecycleMetrics,
+    /// Sessions that are deleted.
+    pub cleanup: CleanupMetrics,
     operations: Box<[ByLabel<OperationOutcome, IntCounter>]>,
     methods: Box<[OnceLock<MethodMetrics>]>,
     maker: MethodMaker,
@@ -154,6 +160,8 @@ impl PoolMetrics {
             first_delta: of.first_delta.with([pool]),
             panic: of.pool_panic.with([pool]),
             journeys: JourneyMetrics::new(of, pool),
+            lifecycle: LifecycleMetrics::new(of, pool),
+            cleanup: CleanupMetrics::new(of, pool),
             operations: OperationKind::ALL.iter().map(operations).collect(),
             // One more than there are names: the last is `other`.
             methods: (0..=names.len()).map(|_| OnceLock::new()).collect(),

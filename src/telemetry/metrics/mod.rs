@@ -1,5 +1,6 @@
 //! All metrics of one proxy.
 
+mod cleanup;
 mod families;
 mod family;
 mod handles;
@@ -7,6 +8,7 @@ mod held;
 mod journey;
 mod label;
 mod life;
+mod lifecycle;
 mod process;
 #[cfg(test)]
 mod reference;
@@ -17,12 +19,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use parking_lot::Mutex;
 use prometheus::{IntCounter, Registry, TextEncoder};
 
-use self::{
-    families::Families,
-    family::{Definition, Registrar},
-    process::ProcessMetrics,
-};
 pub use self::{
+    cleanup::{CleanupEnd, CleanupMetrics, CleanupOutcome, EphemeralOutcome},
     family::{ByLabel, MetricsError},
     handles::{
         BackendMetrics, BackpressureMetrics, DrainMetrics, ListenerMetrics, MethodMetrics, Outcome, PoolMetrics,
@@ -30,12 +28,18 @@ pub use self::{
     held::Held,
     journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, MoveCause, MoveOutcome, OperationKind,
-        OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd,
-        Towards, TurnOutcome, Way,
+        BackendState, ClientEnd, Dropped, EvictCause, Label, LinkEnd, LinkOutcome, LockOutcome, MoveCause, MoveOutcome,
+        OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState,
+        StallEnd, Towards, TurnOutcome, WakeOutcome, Way,
     },
     life::LifeMetrics,
+    lifecycle::LifecycleMetrics,
     tenant::TenantMetrics,
+};
+use self::{
+    families::Families,
+    family::{Definition, Registrar},
+    process::ProcessMetrics,
 };
 
 /// The content type of [`Metrics::gather`].
