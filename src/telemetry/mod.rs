@@ -16,7 +16,8 @@ mod metrics;
 
 pub use metrics::{
     BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, JourneyMetrics,
-    Label, LifeMetrics, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, MoveCause,
+    Label, LifeMetrics, LinkEnd, LinkOutcome, ListenerMetrics, Loss, MethodMetrics, Metrics, MetricsError, MoveCause,
     MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason,
-    Rejection, Rule, SessionState, StallEnd, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
+    Rejection, Rule, SessionState, StallEnd, StoreMetrics, StoreOp, StoreOutcome, TEXT_FORMAT, TenantMetrics, Towards,
+    TurnOutcome, Way,
 };

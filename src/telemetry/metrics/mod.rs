@@ -10,6 +10,7 @@ mod life;
 mod process;
 #[cfg(test)]
 mod reference;
+mod store;
 mod tenant;
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -30,11 +31,12 @@ pub use self::{
     held::Held,
     journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, MoveCause, MoveOutcome, OperationKind,
+        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Loss, MoveCause, MoveOutcome, OperationKind,
         OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd,
-        Towards, TurnOutcome, Way,
+        StoreOp, StoreOutcome, Towards, TurnOutcome, Way,
     },
     life::LifeMetrics,
+    store::StoreMetrics,
     tenant::TenantMetrics,
 };
 
@@ -73,6 +75,7 @@ pub struct Metrics {
     pub drain: DrainMetrics,
     /// Bytes that wait for a slow reader.
     pub backpressure: BackpressureMetrics,
+    store: Arc<StoreMetrics>,
     families: Families,
     process: ProcessMetrics,
     methods: Arc<[Box<str>]>,
@@ -96,6 +99,7 @@ impl Metrics {
             dropped: ByLabel::new(|reason| families.dropped.with([reason])),
             drain: DrainMetrics::new(&families),
             backpressure: BackpressureMetrics::new(&families),
+            store: Arc::new(StoreMetrics::new(&families)),
             process,
             methods: methods.iter().map(|name| Box::from(*name)).collect(),
             handles: Mutex::default(),
@@ -129,6 +133,11 @@ impl Metrics {
     /// The handle of a tenant; where series by tenant are switched off, the caller asks for `all`.
     pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
         known(&mut self.handles.lock().tenants, name, || TenantMetrics::new(&self.families, name))
+    }
+
+    /// The handle of the store that proxies share.
+    pub fn store(&self) -> Arc<StoreMetrics> {
+        self.store.clone()
     }
 
     /// Says which config is in use; the hash of the one before goes.

@@ -1,9 +1,9 @@
 //! `docs/metrics.md`, generated from the declarations, so that the two cannot differ.
 
 use super::{
-    BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Metrics, MoveCause, MoveOutcome, OperationKind,
-    OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd, Towards,
-    TurnOutcome, Way,
+    BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Loss, Metrics, MoveCause, MoveOutcome,
+    OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd,
+    StoreOp, StoreOutcome, Towards, TurnOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -57,6 +57,9 @@ fn page() -> String {
         ("`kind` of `pilotfish_operations_total`", values::<OperationKind>()),
         ("`reason` of `pilotfish_recycles_total`", values::<RecycleReason>()),
         ("`outcome` of `pilotfish_operations_total`", values::<OperationOutcome>()),
+        ("`reason` of `pilotfish_leases_lost_total`", values::<Loss>()),
+        ("`op` of `pilotfish_store_requests_total`", values::<StoreOp>()),
+        ("`outcome` of `pilotfish_store_requests_total`", values::<StoreOutcome>()),
         ("`direction`", values::<Way>()),
         ("`towards`", values::<Towards>()),
     ] {
