@@ -7,6 +7,7 @@
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
+//! - `store`: what several proxies share, opened and watched over.
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
@@ -18,6 +19,7 @@ mod recycle;
 mod seen;
 mod shared;
 mod stop;
+mod store;
 mod tenants;
 mod upgrade;
 
@@ -43,6 +45,7 @@ use self::{
 };
 use crate::{
     config::Config,
+    store::OpenError,
     supervise::SuperviseError,
     telemetry::{Metrics, MetricsError, logs, logs::LogError},
     wire::Methods,
@@ -82,6 +85,9 @@ pub enum AppError {
         /// What is wrong.
         source: SuperviseError,
     },
+    /// A file of the store's TLS.
+    #[error("store: {0}")]
+    Store(#[from] OpenError),
     /// Another process's place cannot be taken.
     #[error("cannot take over: {0}")]
     TakeOver(#[source] UpgradeError),
@@ -188,6 +194,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     let metrics = Arc::new(Metrics::new(&Methods::get().names())?);
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());
+    let store = store::open(&config, &metrics, &background.0, &background.1)?;
     let tenants = Tenants::start(&config, &background.0, &background.1)?;
     let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
     let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
@@ -198,6 +205,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
         // Whoever connects at the first moment is not told that nobody is there before anybody was asked.
         None => drop(tokio::time::timeout(FIRST_VERDICTS, app.fleet.judged()).await),
     }
+    store::first_answer(&*store).await;
     announce(&app.bound);
     let admin_end = CancellationToken::new();
     let seen = Arc::new(Seen::new(app.clone()));

@@ -69,6 +69,7 @@ const SCENES: &[Scene] = &[
     full("[log]", || inner(File::outline(), &["log"]), &[], &[]),
     full("[admin]", || inner(File::outline(), &["admin"]), &[], &[]),
     full("[shutdown]", || inner(File::outline(), &["shutdown"]), &[], &[]),
+    full("[store]", || inner(File::outline(), &["store"]), &[], &[]),
     full(
         "[[listener]]",
         || inner(File::outline(), &["listener"]),
@@ -85,6 +86,7 @@ const SCENES: &[Scene] = &[
         &["methods", "guards", "health"],
     )
     .without(&["tenant"]),
+    full("[pool.copilot.sessions]", || inner(File::outline(), &["pool", "sessions"]), &[], &[]),
     full("[pool.copilot.recycle]", || inner(File::outline(), &["pool", "recycle"]), &[], &[])
         .without(&["max_memory", "max_descriptors"]),
     full(

@@ -9,6 +9,7 @@ mod overrides;
 mod pools;
 mod recycles;
 mod shares;
+mod store;
 mod supervised;
 mod tenants;
 mod tokens;
@@ -30,6 +31,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     supervised::check(file, reader);
     recycles::check(file, reader);
     jwts::check(file, reader);
+    store::check(file, reader);
     // Whether there are tenants decides what every pool is.
     if reader.is_sound("tenant") {
         tenants::check(file, reader);

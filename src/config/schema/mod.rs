@@ -6,6 +6,8 @@ mod listener;
 mod pool;
 mod process;
 mod recycle;
+mod sessions;
+mod store;
 mod supervise;
 mod tenant;
 mod wall;
@@ -16,6 +18,8 @@ pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSet
 pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};
 pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
 pub use recycle::Recycle;
+pub use sessions::{Evict, Lock, Sessions};
+pub use store::{OnStoreLoss, Store, StoreKind, StoreTopology};
 pub use supervise::{RestartBackoff, Supervise};
 pub(super) use tenant::admitted;
 pub use tenant::{Limits, Share, Tenant, Users};
@@ -39,6 +43,8 @@ section! {
         pub admin: Admin = table::<Admin>(), value("{}");
         /// What happens between SIGTERM and the end.
         pub shutdown: Shutdown = table::<Shutdown>(), value("{}");
+        /// What several pilotfishes share.
+        pub store: Store = table::<Store>(), value("{}");
         /// Where clients connect.
         pub listeners as "listener": Vec<Listener> = list_of::<Listener>(), value("[]");
         /// Who serves them.

@@ -106,7 +106,7 @@ impl Connector {
                 .set_db(i64::from(settings.database)),
             sentinel: login(None, settings.sentinel_password.as_ref()).set_protocol(ProtocolVersion::RESP2),
             tls: TlsConnector::from(Arc::new(tls)),
-            always_tls: settings.tls.is_some(),
+            always_tls: settings.tls.as_ref().is_some_and(|tls| tls.everywhere),
         })
     }
 

@@ -18,9 +18,11 @@ pub enum Topology {
     Cluster,
 }
 
-/// TLS to every address.
+/// TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
+    /// To every address; otherwise only to those with `rediss://`.
+    pub everywhere: bool,
     /// Who may have signed the certificates, in PEM; without it those that the system trusts.
     pub authorities: Option<PathBuf>,
     /// Our own certificate and its key, in PEM.
@@ -42,7 +44,7 @@ pub struct RedisSettings {
     pub password: Option<Secret>,
     /// The password of the Sentinels.
     pub sentinel_password: Option<Secret>,
-    /// TLS to all addresses. An address with `rediss://` has it without this, too.
+    /// TLS; an address with `rediss://` has it without this, too, and trusts whom the system trusts.
     pub tls: Option<Tls>,
     /// The database.
     pub database: u32,

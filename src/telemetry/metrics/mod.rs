@@ -7,6 +7,7 @@ mod held;
 mod journey;
 mod label;
 mod life;
+mod lifecycle;
 mod process;
 #[cfg(test)]
 mod reference;
@@ -31,11 +32,12 @@ pub use self::{
     held::Held,
     journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Loss, MoveCause, MoveOutcome, OperationKind,
-        OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd,
-        StoreOp, StoreOutcome, Towards, TurnOutcome, Way,
+        BackendState, ClientEnd, Dropped, EvictCause, Label, LinkEnd, LinkOutcome, LockOutcome, Loss, MoveCause,
+        MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule,
+        SessionState, StallEnd, StoreOp, StoreOutcome, Towards, TurnOutcome, WakeOutcome, Way,
     },
     life::LifeMetrics,
+    lifecycle::LifecycleMetrics,
     store::StoreMetrics,
     tenant::TenantMetrics,
 };
