@@ -93,6 +93,7 @@ impl Redis {
     }
 
     fn unavailable(&self) -> StoreError {
+        self.state.suspect.store(true, Ordering::Release);
         self.state.wake.notify_one();
         StoreError::Unavailable
     }

@@ -16,6 +16,8 @@ use crate::store::Address;
 #[derive(Clone)]
 pub(super) struct Shard {
     wire: Wire,
+    /// The watcher's own, so that its questions and ours do not wait for each other.
+    probe: Wire,
     address: Address,
     run_id: Box<str>,
     slots: Vec<RangeInclusive<u16>>,
@@ -38,7 +40,8 @@ impl Shard {
         slots: Vec<RangeInclusive<u16>>,
         on_push: OnPush,
     ) -> Result<(Self, Vec<String>), Trouble> {
-        let wire = connector.dial(address, on_push).await?;
+        let (wire, probe) =
+            tokio::try_join!(connector.dial(address, on_push.clone()), connector.dial(address, on_push.clone()))?;
         let mut hello = asks_who();
         for script in Script::ALL {
             hello.cmd("SCRIPT").arg("LOAD").arg(script.text());
@@ -48,12 +51,15 @@ impl Shard {
         let hashes = answers.into_iter().skip(2).map(redis::from_redis_value::<String>);
         let hashes: Result<_, _> = hashes.collect();
         let hashes = hashes.map_err(|_| Trouble::Strange("an answer to SCRIPT LOAD that is no name"))?;
-        Ok((Self { wire, address: address.clone(), run_id, slots }, hashes))
+        Ok((Self { wire, probe, address: address.clone(), run_id, slots }, hashes))
     }
 
-    /// Whether it is still the process that it was, and a master.
-    async fn check(self) -> Result<(), Trouble> {
-        let answers = pipelined(&self.wire, &asks_who()).await?;
+    /// Whether it is still the process that it was, and a master; `both`: as seen on each connection.
+    async fn check(self, both: bool) -> Result<(), Trouble> {
+        if both {
+            redis::cmd("PING").exec_async(&mut self.wire.connection.clone()).await?;
+        }
+        let answers = pipelined(&self.probe, &asks_who()).await?;
         if master(&answers)? == self.run_id { Ok(()) } else { Err(Trouble::Changed) }
     }
 
@@ -80,8 +86,8 @@ impl Links {
     }
 
     /// Whether all are still what they were.
-    pub async fn check(&self) -> Result<(), Trouble> {
-        let checks = together(self.shards.iter().cloned().map(Shard::check)).await;
+    pub async fn check(&self, both: bool) -> Result<(), Trouble> {
+        let checks = together(self.shards.iter().cloned().map(|shard| shard.check(both))).await;
         checks.into_iter().try_for_each(|check| check.unwrap_or(Err(Trouble::Strange("a check that was given up"))))
     }
 

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub told: broadcast::Sender<Told>,
     /// Wakes the watcher.
     pub wake: Notify,
+    /// A question was not answered.
+    pub suspect: AtomicBool,
     /// The slots are elsewhere.
     pub resharded: AtomicBool,
     pub metrics: Arc<StoreMetrics>,
@@ -55,6 +57,7 @@ impl State {
             holds: Mutex::default(),
             told: broadcast::Sender::new(TOLD_QUEUE),
             wake: Notify::new(),
+            suspect: AtomicBool::new(false),
             resharded: AtomicBool::new(false),
             metrics,
         }

@@ -102,12 +102,13 @@ impl Watch {
 
     async fn look(&self, finder: &Finder) -> Result<(), Trouble> {
         let links = self.state.links().map_err(|_| Trouble::Late)?;
+        let suspect = self.state.suspect.swap(false, Ordering::AcqRel);
         if self.state.resharded.swap(false, Ordering::AcqRel) {
             return Err(Trouble::Resharded);
         }
         if finder.is_passed_over(&links) {
             return Err(Trouble::Demoted);
         }
-        time::timeout(PATIENCE, links.check()).await.unwrap_or(Err(Trouble::Late))
+        time::timeout(PATIENCE, links.check(suspect)).await.unwrap_or(Err(Trouble::Late))
     }
 }

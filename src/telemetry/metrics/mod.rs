@@ -32,13 +32,13 @@ pub use self::{
     held::Held,
     journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Dropped, EvictCause, Label, LinkEnd, LinkOutcome, LockOutcome, Loss, MoveCause,
-        MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule,
-        SessionState, StallEnd, StoreOp, StoreOutcome, Towards, TurnOutcome, WakeOutcome, Way,
+        BackendState, ClientEnd, Dropped, EvictCause, Label, LinkEnd, LinkOutcome, LockOutcome, MoveCause, MoveOutcome,
+        OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState,
+        StallEnd, Towards, TurnOutcome, WakeOutcome, Way,
     },
     life::LifeMetrics,
     lifecycle::LifecycleMetrics,
-    store::StoreMetrics,
+    store::{Loss, StoreMetrics, StoreOp, StoreOutcome},
     tenant::TenantMetrics,
 };
 

@@ -1,8 +1,12 @@
 //! The store that proxies share, against real Redis servers that the tests start.
 
 mod contract;
+mod doors;
+mod guide;
+mod outage;
 mod proxy;
 mod server;
+mod several;
 
 use std::sync::Arc;
 

@@ -55,7 +55,7 @@ pub struct Server {
     child: Child,
     pub port: u16,
     arguments: Vec<String>,
-    folder: Folder,
+    _folder: Folder,
 }
 
 impl Server {
@@ -75,16 +75,28 @@ impl Server {
     /// With all arguments but those that every server gets.
     pub async fn start_at(port: u16, arguments: Vec<String>) -> Self {
         let folder = Folder::new();
-        let child = spawn(&folder, &arguments).await;
-        Self { child, port, arguments, folder }
+        let mut all = arguments;
+        all.extend(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir"].map(str::to_owned));
+        all.push(folder.path().display().to_string());
+        let child = spawn(&all).await;
+        Self { child, port, arguments: all, _folder: folder }
+    }
+
+    /// A Sentinel for the master `pilotfish` at `master`; two of them are a quorum.
+    pub async fn sentinel(master: u16) -> Self {
+        let (port, folder) = (free_port(), Folder::new());
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor pilotfish 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds pilotfish 500\nsentinel failover-timeout pilotfish 3000\n"
+        );
+        std::fs::write(folder.path().join("sentinel.conf"), config).expect("written");
+        let arguments = vec![folder.file("sentinel.conf"), "--sentinel".to_owned()];
+        let child = spawn(&arguments).await;
+        Self { child, port, arguments, _folder: folder }
     }
 
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
-    }
-
-    pub fn folder(&self) -> &Folder {
-        &self.folder
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -99,7 +111,14 @@ impl Server {
 
     /// Starts it again at the same port, without what it knew.
     pub async fn revive(&mut self) {
-        self.child = spawn(&self.folder, &self.arguments).await;
+        self.child = spawn(&self.arguments).await;
+    }
+
+    /// The same as a replica of whoever is at `master`.
+    pub async fn revive_as_replica(&mut self, master: u16) {
+        let mut arguments = self.arguments.clone();
+        arguments.extend(["--replicaof", "127.0.0.1", &master.to_string()].map(str::to_owned));
+        self.child = spawn(&arguments).await;
     }
 
     /// Sends one command on a connection of its own; gives the answer as it came.
@@ -112,11 +131,9 @@ impl Server {
     }
 }
 
-async fn spawn(folder: &Folder, arguments: &[String]) -> Child {
+async fn spawn(arguments: &[String]) -> Child {
     let mut child = Command::new("redis-server")
         .args(arguments)
-        .args(["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--dir"])
-        .arg(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
