@@ -18,9 +18,10 @@ use crate::{
         session::{LockPolicy, SessionSettings},
     },
     session::{
-        Evict, RoomSettings,
+        Evict, OnLoss, RoomSettings,
         expiry::{Ephemeral, Expiry, Patterns},
     },
+    store::{self, RedisSettings, Tls, Topology},
     supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
     telemetry::logs,
     tenancy::Wall,
@@ -35,6 +36,34 @@ pub(super) fn log_format(format: config::LogFormat) -> logs::Format {
         config::LogFormat::Text => logs::Format::Text,
         config::LogFormat::Json => logs::Format::Json,
     }
+}
+
+/// `None` if nobody shares anything.
+pub(super) fn store(set: &config::Store, proxy: &str) -> Option<RedisSettings> {
+    if set.kind == config::StoreKind::Memory {
+        return None;
+    }
+    let spoken = set.tls || set.addresses.iter().any(store::Address::is_tls);
+    Some(RedisSettings {
+        proxy: proxy.into(),
+        addresses: set.addresses.clone(),
+        topology: match set.topology {
+            config::StoreTopology::Single => Topology::Single,
+            config::StoreTopology::Sentinel => Topology::Sentinel { master: set.master.clone() },
+            config::StoreTopology::Cluster => Topology::Cluster,
+        },
+        username: set.username.clone(),
+        password: set.password.clone(),
+        sentinel_password: set.sentinel_password.clone(),
+        tls: spoken.then(|| Tls {
+            everywhere: set.tls,
+            authorities: set.tls_ca.clone(),
+            identity: set.tls_cert.clone().zip(set.tls_key.clone()),
+        }),
+        database: set.database,
+        prefix: set.prefix.clone(),
+        ttl: set.ttl,
+    })
 }
 
 pub(super) fn pool(pool: &config::Pool) -> PoolSettings {
@@ -101,6 +130,13 @@ fn ephemeral(set: &config::Sessions) -> Ephemeral {
     let words = || set.ephemeral.iter().map(String::as_str);
     let named = Patterns::new(words().filter(|word| *word != UNNAMED));
     Ephemeral { unnamed: words().any(|word| word == UNNAMED), named }
+}
+
+pub(super) fn on_store_loss(set: &config::Store) -> OnLoss {
+    match set.on_store_loss {
+        config::OnStoreLoss::RefuseNew => OnLoss::RefuseNew,
+        config::OnStoreLoss::HashOnly => OnLoss::HashOnly,
+    }
 }
 
 pub(super) fn room(set: &config::Sessions) -> RoomSettings {

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Bell, Live};
-use crate::store::{Alone, Claimed, Hold, Key, Locked, Memory, Store, StoreError, Waiter, Wish};
+use crate::store::{Alone, Claimed, Hold, Key, Locked, Memory, Recorded, Store, StoreError, Waiter, Who, Wish};
 
 /// What happens when the store does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,17 +84,21 @@ pub struct Ticket {
     live: Arc<Live>,
     waiter: Waiter,
     answer: Mutex<Option<Result<Locked, StoreError>>>,
+    /// Its client has the lock.
+    granted: AtomicBool,
 }
 
 impl Ticket {
     /// For a client of `live`.
     pub fn new(live: Arc<Live>, waiter: Waiter) -> Arc<Self> {
-        Arc::new(Self { live, waiter, answer: Mutex::default() })
+        Arc::new(Self { live, waiter, answer: Mutex::default(), granted: AtomicBool::new(false) })
     }
 
     /// The store's answer, once.
     pub fn take(&self) -> Option<Result<Locked, StoreError>> {
-        self.answer.lock().take()
+        let answer = self.answer.lock().take();
+        self.granted.store(matches!(answer, Some(Ok(Locked::Held(_)))), Ordering::Release);
+        answer
     }
 }
 
@@ -104,7 +108,9 @@ impl Drop for Ticket {
         match self.answer.get_mut().take() {
             Some(Ok(Locked::Held(hold))) => leases.unlock_hold(&self.live, hold.token),
             // Whether it is still in the line nobody has to know.
-            _ if self.waiter.lines_up => leases.leave_line(&self.live, self.waiter.number),
+            _ if self.waiter.lines_up && !self.granted.load(Ordering::Acquire) => {
+                leases.leave_line(&self.live, self.waiter.number)
+            }
             _ => {}
         }
     }
@@ -181,14 +187,51 @@ impl Leases {
         live.lease().set(State::Asking);
         let (me, live) = (self.clone(), live.clone());
         self.run(async move {
-            let claimed = me.store.claim(&me.key(live.id()), &wish).await;
+            let losses = me.store.losses();
+            let claimed = me.ask_claim(&me.key(live.id()), &wish).await;
             me.claimed(&live, &wish, claimed);
+            if me.store.losses() != losses {
+                // Lost before it was known here: asked for once more.
+                live.lease().set(State::Free);
+            }
             live.ring();
         });
     }
 
+    /// Whose it is comes first: of two proxies that make the same session for two tenants, one is told that it exists.
+    async fn ask_claim(&self, key: &Key, wish: &Wish) -> Result<Claimed, StoreError> {
+        if let Some(who) = &wish.owner
+            && self.store.record(key, who).await? == Recorded::Taken
+        {
+            return Ok(Claimed::Foreign);
+        }
+        self.store.claim(key, wish).await
+    }
+
+    /// Records whose a session is that a backend made.
+    pub fn record(self: &Arc<Self>, session: &str, who: Who) {
+        if self.is_shared() {
+            let (me, key) = (self.clone(), self.key(session));
+            self.run(async move {
+                // If it fails, whoever comes for it records it.
+                let _ = me.store.record(&key, &who).await;
+            });
+        }
+    }
+
+    /// A session is nobody's any more.
+    pub fn disown(self: &Arc<Self>, session: &str) {
+        if self.is_shared() {
+            let (me, key) = (self.clone(), self.key(session));
+            self.run(async move {
+                // What stays recorded is somebody's who cannot reach it: harmless.
+                let _ = me.store.disown(&key).await;
+            });
+        }
+    }
+
     /// Takes in what a claim gave.
-    pub fn claimed(&self, live: &Live, wish: &Wish, claimed: Result<Claimed, StoreError>) {
+    fn claimed(&self, live: &Live, wish: &Wish, claimed: Result<Claimed, StoreError>) {
         let lease = live.lease();
         match claimed {
             Ok(Claimed::Held { home, hold, shared, .. }) => {
@@ -242,7 +285,10 @@ impl Leases {
     pub fn lock(self: &Arc<Self>, ticket: &Arc<Ticket>, bell: &Arc<Bell>) {
         let (me, ticket, bell) = (self.clone(), ticket.clone(), bell.clone());
         self.run(async move {
+            let losses = me.store.losses();
             let locked = me.store.lock(&me.key(ticket.live.id()), &ticket.waiter).await;
+            // Lost before it was known here: nobody would ask for it again.
+            let locked = if me.store.losses() == losses { locked } else { Err(StoreError::Unavailable) };
             *ticket.answer.lock() = Some(locked);
             bell.ring(&ticket.live);
         });

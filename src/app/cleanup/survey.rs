@@ -142,6 +142,6 @@ mod tests {
         }
         assert_eq!((survey.listed, survey.excluded, survey.more), (11, 1, true));
         let due: Vec<_> = survey.due().into_iter().map(|old| old.id).collect();
-        assert_eq!(due, ["a".into(), "b".into()]);
+        assert_eq!(due, [Box::<str>::from("a"), Box::<str>::from("b")]);
     }
 }

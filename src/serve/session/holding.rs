@@ -74,6 +74,22 @@ impl Client {
         Possession::Wait
     }
 
+    /// A session that a backend of ours has made already: nobody else can have it.
+    pub(super) fn hold_anyway(&self, live: &Arc<Live>, home: &Arc<Member>) {
+        if live.leases().is_shared() {
+            let owner = self.recorded_owner(live);
+            let wish = Wish { home: home.name.clone(), lost: None, owner, ephemeral: live.is_ephemeral() };
+            // Until the answer it goes on like one that was just renewed.
+            live.lease().extend(live.stamp(self.now + crate::store::LIMIT * 2));
+            live.leases().claim(live, wish);
+        }
+    }
+
+    fn recorded_owner(&self, live: &Live) -> Option<Who> {
+        let owner = self.behind_wall()?.0.owners().find(live.id())?;
+        Some(Who { tenant: owner.tenant, user: owner.user })
+    }
+
     /// A backend of this pool that can be had.
     fn usable(&self, name: &str) -> Option<Arc<Member>> {
         let member = self.shared.router.pool().member(name)?;
@@ -94,10 +110,7 @@ impl Client {
         if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
             away.asked_store = self.now;
         }
-        let owner = self
-            .behind_wall()
-            .and_then(|(wall, _)| wall.owners().find(live.id()))
-            .map(|owner| Who { tenant: owner.tenant, user: owner.user });
+        let owner = self.recorded_owner(live);
         let wish = Wish { home: at.name.clone(), lost, owner, ephemeral: live.is_ephemeral() };
         live.leases().claim(live, wish);
     }

@@ -334,6 +334,7 @@ impl Client {
                 claim.attachment.live().charge(hold);
             }
             self.seat_anyway(claim.attachment.live(), &home);
+            self.hold_anyway(claim.attachment.live(), &home);
             let slot = self.sessions.insert(&session, claim.attachment, link);
             if let Some(entry) = self.sessions.get_mut(slot) {
                 entry.params = Some(Arc::new(Remembered::bare(&session)));
