@@ -3,7 +3,6 @@
 use super::{
     calls::Call,
     client::Client,
-    open::{Open, Purpose},
     sessions::Slot,
     workspace::Output,
 };
@@ -50,17 +49,6 @@ impl Client {
         let gone = self.client_eof.is_some() || self.closing.is_some() || self.orphan.is_some();
         if !gone {
             live.set_ephemeral(false);
-        }
-    }
-
-    /// The same, unless this client has asked for that end.
-    pub(super) fn spare_unasked(&self, slot: Slot, live: &Live) {
-        let ends = |open: &Open| match &open.purpose {
-            Purpose::Detach(ending) | Purpose::End(ending) | Purpose::Delete(Some(ending), _) => *ending == slot,
-            _ => false,
-        };
-        if !self.requests.iter().any(|(_, open)| ends(open)) {
-            self.spare(live);
         }
     }
 
