@@ -42,7 +42,8 @@ impl Kind for Ephemeral {
     }
 
     fn notes(&self) -> Vec<String> {
-        let unnamed = "  \"unnamed\": those that have no name: a random UUID, as the SDKs send where the application gives no id";
+        let unnamed =
+            "  \"unnamed\": those that have no name: a random UUID, as the SDKs send where the application gives no id";
         vec![unnamed.to_owned(), "  a pattern: those whose ids match".to_owned()]
     }
 }
