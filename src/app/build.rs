@@ -21,6 +21,7 @@ use crate::{
         Evict, RoomSettings,
         expiry::{Ephemeral, Expiry, Patterns},
     },
+    store::{self, RedisSettings, Tls, Topology},
     supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
     telemetry::logs,
     tenancy::Wall,
@@ -35,6 +36,34 @@ pub(super) fn log_format(format: config::LogFormat) -> logs::Format {
         config::LogFormat::Text => logs::Format::Text,
         config::LogFormat::Json => logs::Format::Json,
     }
+}
+
+/// `None` if nobody shares anything.
+pub(super) fn store(set: &config::Store, proxy: &str) -> Option<RedisSettings> {
+    if set.kind == config::StoreKind::Memory {
+        return None;
+    }
+    let spoken = set.tls || set.addresses.iter().any(store::Address::is_tls);
+    Some(RedisSettings {
+        proxy: proxy.into(),
+        addresses: set.addresses.clone(),
+        topology: match set.topology {
+            config::StoreTopology::Single => Topology::Single,
+            config::StoreTopology::Sentinel => Topology::Sentinel { master: set.master.clone() },
+            config::StoreTopology::Cluster => Topology::Cluster,
+        },
+        username: set.username.clone(),
+        password: set.password.clone(),
+        sentinel_password: set.sentinel_password.clone(),
+        tls: spoken.then(|| Tls {
+            everywhere: set.tls,
+            authorities: set.tls_ca.clone(),
+            identity: set.tls_cert.clone().zip(set.tls_key.clone()),
+        }),
+        database: set.database,
+        prefix: set.prefix.clone(),
+        ttl: set.ttl,
+    })
 }
 
 pub(super) fn pool(pool: &config::Pool) -> PoolSettings {

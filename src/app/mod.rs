@@ -8,6 +8,7 @@
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
 //! - `cleanup`: sessions that nobody has used for long, or whose clients have gone, are deleted.
+//! - `store`: what several proxies share, opened and watched over.
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
@@ -20,6 +21,7 @@ mod recycle;
 mod seen;
 mod shared;
 mod stop;
+mod store;
 mod tenants;
 mod upgrade;
 
@@ -45,6 +47,7 @@ use self::{
 };
 use crate::{
     config::Config,
+    store::OpenError,
     supervise::SuperviseError,
     telemetry::{Metrics, MetricsError, logs, logs::LogError},
     wire::Methods,
@@ -84,6 +87,9 @@ pub enum AppError {
         /// What is wrong.
         source: SuperviseError,
     },
+    /// A file of the store's TLS.
+    #[error("store: {0}")]
+    Store(#[from] OpenError),
     /// Another process's place cannot be taken.
     #[error("cannot take over: {0}")]
     TakeOver(#[source] UpgradeError),
@@ -190,8 +196,8 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     let metrics = Arc::new(Metrics::new(&Methods::get().names())?);
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());
+    let store = store::open(&config, &metrics, &background.0, &background.1)?;
     let tenants = Tenants::start(&config, &background.0, &background.1)?;
-    let store: Arc<dyn crate::store::Store> = Arc::new(crate::store::Memory::new());
     let fleet = Fleet::start(&config, &metrics, &tenants, &store, &background.0, &background.1)?;
     let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
     let (started, stop) = (Instant::now(), Stop::default());
@@ -201,6 +207,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
         // Whoever connects at the first moment is not told that nobody is there before anybody was asked.
         None => drop(tokio::time::timeout(FIRST_VERDICTS, app.fleet.judged()).await),
     }
+    store::first_answer(&*store).await;
     announce(&app.bound);
     let admin_end = CancellationToken::new();
     let seen = Arc::new(Seen::new(app.clone()));

@@ -28,9 +28,9 @@ pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
     Admin, Algorithm, Backend, Cleanup, ConnectionSettings, Evict, FreeIds, Guards, HashKey, Health, Jwt, Limits,
-    Listener, Lock, Log, LogFormat, MethodRules, Mode, OnClientLoss, OnDown, Policy, Pool, Posture, ProtocolRange,
-    ProxyProtocol, Recycle, RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share, Shutdown,
-    StartState, Storage, Supervise, Tenant, Timeouts, Users,
+    Listener, Lock, Log, LogFormat, MethodRules, Mode, OnClientLoss, OnDown, OnStoreLoss, Policy, Pool, Posture,
+    ProtocolRange, ProxyProtocol, Recycle, RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share,
+    Shutdown, StartState, Storage, Store, StoreKind, StoreTopology, Supervise, Tenant, Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};
@@ -51,6 +51,8 @@ pub struct Config {
     pub admin: Admin,
     /// The end of the process.
     pub shutdown: Shutdown,
+    /// What several pilotfishes share.
+    pub store: Store,
     /// Where clients connect, in the order of the file; at least one.
     pub listeners: Vec<Listener>,
     /// By name. Every listener's pool is here.
@@ -114,9 +116,9 @@ pub fn parse(text: &str, file_name: &str, env: &dyn Fn(&str) -> Option<String>) 
     if !errors.is_empty() {
         return Err(Problems { errors, warnings });
     }
-    let schema::File { runtime, log, admin, shutdown, listeners, pools, tenants } = file;
+    let schema::File { runtime, log, admin, shutdown, store, listeners, pools, tenants } = file;
     let fingerprint = format!("{:016x}", crate::balance::hash_key(text.as_bytes()));
-    Ok(Config { runtime, log, admin, shutdown, listeners, pools, tenants, fingerprint, warnings })
+    Ok(Config { runtime, log, admin, shutdown, store, listeners, pools, tenants, fingerprint, warnings })
 }
 
 fn read(path: &Path) -> Result<String, String> {

@@ -69,6 +69,7 @@ const SCENES: &[Scene] = &[
     full("[log]", || inner(File::outline(), &["log"]), &[], &[]),
     full("[admin]", || inner(File::outline(), &["admin"]), &[], &[]),
     full("[shutdown]", || inner(File::outline(), &["shutdown"]), &[], &[]),
+    full("[store]", || inner(File::outline(), &["store"]), &[], &[]),
     full(
         "[[listener]]",
         || inner(File::outline(), &["listener"]),

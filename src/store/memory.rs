@@ -40,18 +40,18 @@ impl Memory {
         self.tokens.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Changes the line for `key` and tells if its lock came free by that.
+    /// Changes the line for `key`; tells if whoever is the next may have the lock at once by that.
     fn change<T>(&self, key: &Key, change: impl FnOnce(&mut Line) -> T) -> Option<T> {
         let mut lines = self.lines.lock();
         let line = lines.get_mut(key)?;
-        let was_held = line.is_held();
+        let next = line.next();
         let changed = change(line);
-        let freed = was_held && !line.is_held();
+        let tells = line.next().is_some() && line.next() != next;
         if line.is_over() {
             lines.remove(key);
         }
         drop(lines);
-        if freed {
+        if tells {
             // Nobody listening is no fault.
             let _ = self.told.send(Told::Free(key.clone()));
         }
@@ -83,6 +83,10 @@ impl Store for Memory {
 
     fn is_up(&self) -> bool {
         true
+    }
+
+    fn losses(&self) -> u64 {
+        0
     }
 
     fn listen(&self) -> broadcast::Receiver<Told> {
@@ -134,11 +138,7 @@ impl Store for Memory {
     }
 
     async fn leave_line(&self, key: &Key, waiter: u64) -> Result<(), StoreError> {
-        // Who stood first and goes lets the next one in, if nobody has the lock: that one has to hear it.
-        let first = self.change(key, |line| line.leave(waiter)).unwrap_or(false);
-        if first {
-            let _ = self.told.send(Told::Free(key.clone()));
-        }
+        self.change(key, |line| line.leave(waiter));
         Ok(())
     }
 

@@ -4,9 +4,15 @@
 //! Never asked on the way of a message: a hold is asked for when a session is opened or a turn begins, and is good until its
 //! time is over ([`Hold::until`]); a task renews it meanwhile.
 
+mod address;
 mod memory;
+mod redis;
 
-pub use memory::Memory;
+pub use self::{
+    address::{Address, AddressError},
+    memory::Memory,
+    redis::{OpenError, Redis, RedisSettings, Tls, Topology, Watch},
+};
 
 use std::{
     sync::Arc,
@@ -160,7 +166,7 @@ pub enum Told {
     },
     /// It does not answer.
     Down,
-    /// A lock came free.
+    /// A lock came free, and somebody stands in line for it.
     Free(Key),
     /// An owner was recorded, by whichever proxy.
     Owned {
@@ -183,6 +189,10 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Whether it answered when it was last asked: one load.
     fn is_up(&self) -> bool;
 
+    /// How often every hold was lost at once. Who is given a hold and finds another number afterwards than before it asked
+    /// has lost it already.
+    fn losses(&self) -> u64;
+
     /// What happens from now on. Who lags behind misses the oldest.
     fn listen(&self) -> broadcast::Receiver<Told>;
 
@@ -202,7 +212,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Whether anybody holds the session, this proxy included.
     async fn is_held(&self, key: &Key) -> Result<bool, StoreError>;
 
-    /// Takes a lock, or lines up for it. Who stands in line asks again at least every second, and sooner when told
+    /// Takes a lock, or lines up for it. A waiter that has it already gets the same hold again. Who stands in line asks again at least every second, and sooner when told
     /// [`Told::Free`]; who does not for three seconds has left the line.
     async fn lock(&self, key: &Key, waiter: &Waiter) -> Result<Locked, StoreError>;
 
@@ -212,7 +222,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Gives a lock back. `false`: it was not ours any more, and nothing was done.
     async fn unlock(&self, key: &Key, token: u64) -> Result<bool, StoreError>;
 
-    /// Leaves the line for a lock.
+    /// Leaves the line for a lock; gives it back if the waiter was given it and the answer was lost.
     async fn leave_line(&self, key: &Key, waiter: u64) -> Result<(), StoreError>;
 
     /// Records whose a session is, unless it is somebody's.

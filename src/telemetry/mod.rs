@@ -17,7 +17,8 @@ mod metrics;
 pub use metrics::{
     BackendMetrics, BackendState, BackpressureMetrics, ByLabel, CleanupEnd, CleanupMetrics, CleanupOutcome, ClientEnd,
     DrainMetrics, Dropped, EphemeralOutcome, EvictCause, Held, JourneyMetrics, Label, LifeMetrics, LifecycleMetrics,
-    LinkEnd, LinkOutcome, ListenerMetrics, LockOutcome, MethodMetrics, Metrics, MetricsError, MoveCause, MoveOutcome,
-    OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason, Rejection,
-    Rule, SessionState, StallEnd, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, WakeOutcome, Way,
+    LinkEnd, LinkOutcome, ListenerMetrics, LockOutcome, Loss, MethodMetrics, Metrics, MetricsError, MoveCause,
+    MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason,
+    Rejection, Rule, SessionState, StallEnd, StoreMetrics, StoreOp, StoreOutcome, TEXT_FORMAT, TenantMetrics, Towards,
+    TurnOutcome, WakeOutcome, Way,
 };

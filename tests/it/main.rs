@@ -17,6 +17,7 @@ mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod rpc_client;
 mod session;
+mod store;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod tenants;
 mod upgrade;

@@ -10,6 +10,7 @@ mod overrides;
 mod pools;
 mod recycles;
 mod shares;
+mod store;
 mod supervised;
 mod tenants;
 mod tokens;
@@ -32,6 +33,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     recycles::check(file, reader);
     cleanups::check(file, reader);
     jwts::check(file, reader);
+    store::check(file, reader);
     // Whether there are tenants decides what every pool is.
     if reader.is_sound("tenant") {
         tenants::check(file, reader);

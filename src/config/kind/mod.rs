@@ -11,6 +11,7 @@ mod method;
 mod name;
 mod nested;
 mod secret;
+mod store_address;
 mod template;
 mod token;
 mod units;
@@ -36,11 +37,12 @@ pub(super) use {
     name::{name, name_prefix},
     nested::{list_of, map_of, optional, table, table_or_none},
     secret::{secret, variables, watched_secret},
+    store_address::store_address,
     template::template,
     token::token,
     units::{duration, size},
     url::url_prefix,
-    words::{grantee, host_folder, id_pattern, line, session_ids, slash_command},
+    words::{grantee, host_folder, id_pattern, key_prefix, line, session_ids, slash_command},
 };
 
 use toml::de::DeValue;

@@ -19,6 +19,15 @@ pub(in crate::config) fn line() -> Words {
     }
 }
 
+/// What the keys of a store begin with. Braces say where a key lives in a Cluster, so they are ours.
+pub(in crate::config) fn key_prefix() -> Words {
+    let right = |text: &str| {
+        let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'{' | b'}');
+        (1..=64).contains(&text.len()) && text.bytes().all(plain)
+    };
+    Words { expects: "1 to 64 printable ASCII characters without blanks and braces", right, hint: |_| None }
+}
+
 /// A session's id, as the runtime takes it, or the beginning of ids.
 pub(in crate::config) fn session_ids() -> Words {
     let right = |text: &str| {

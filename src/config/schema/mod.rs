@@ -8,6 +8,7 @@ mod pool;
 mod process;
 mod recycle;
 mod sessions;
+mod store;
 mod supervise;
 mod tenant;
 mod wall;
@@ -20,6 +21,7 @@ pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage
 pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
 pub use recycle::Recycle;
 pub use sessions::{Evict, Lock, Sessions};
+pub use store::{OnStoreLoss, Store, StoreKind, StoreTopology};
 pub use supervise::{RestartBackoff, Supervise};
 pub(super) use tenant::admitted;
 pub use tenant::{Limits, Share, Tenant, Users};
@@ -43,6 +45,8 @@ section! {
         pub admin: Admin = table::<Admin>(), value("{}");
         /// What happens between SIGTERM and the end.
         pub shutdown: Shutdown = table::<Shutdown>(), value("{}");
+        /// What several pilotfishes share.
+        pub store: Store = table::<Store>(), value("{}");
         /// Where clients connect.
         pub listeners as "listener": Vec<Listener> = list_of::<Listener>(), value("[]");
         /// Who serves them.

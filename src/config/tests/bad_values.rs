@@ -38,6 +38,23 @@ const CASES: &[Case] = &[
         problems: &[(2, "runtime.worker_threads", &["99999"])],
     },
     Case {
+        text: "[store]\nkind = \"redsi\"\n",
+        problems: &[(2, "store.kind", &["did you mean `redis`?", "\"memory\", \"redis\""])],
+    },
+    Case {
+        text: "[store]\naddresses = [\"redis://me:s3cret@host\", \"host:x\", \"host/1\", \"http://host\", 5]\n",
+        problems: &[
+            (2, "store.addresses[0]", &["(not shown)", "`username` and `password`"]),
+            (2, "store.addresses[1]", &["\"host:x\"", "a number from 1 to 65535", "HOST:PORT"]),
+            (2, "store.addresses[2]", &["`database` takes it"]),
+            (2, "store.addresses[3]", &["redis, rediss or unix"]),
+            (2, "store.addresses[4]", &["integer 5"]),
+        ],
+    },
+    Case { text: "[store]\npassword = \"s3cret\"\n", problems: &[(2, "store.password", &["{ env = \"NAME\" }"])] },
+    Case { text: "[store]\nprefix = \"a{b}\"\n", problems: &[(2, "store.prefix", &["braces"])] },
+    Case { text: "[store]\nttl = \"1ms\"\n", problems: &[(2, "store.ttl", &["from \"300ms\" to \"10m\""])] },
+    Case {
         text: "[log]\nformat = \"jsno\"\n",
         problems: &[(2, "log.format", &["did you mean `json`?", "\"text\", \"json\""])],
     },

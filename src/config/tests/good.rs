@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::read;
 use crate::{
     config::{
-        Algorithm, FreeIds, HashKey, LogFormat, Mode, OnDown, Policy, Posture, ProxyProtocol, SessionIds, Storage,
-        Users,
+        Algorithm, FreeIds, HashKey, LogFormat, Mode, OnDown, OnStoreLoss, Policy, Posture, ProxyProtocol, SessionIds,
+        Storage, StoreKind, StoreTopology, Users,
     },
     tenancy::NamingRule,
 };
@@ -57,6 +57,13 @@ fn every_default_is_what_was_agreed() {
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert_eq!((config.admin.bind.to_string().as_str(), config.admin.tenant_metrics), ("127.0.0.1:4320", false));
     assert_eq!((config.shutdown.drain_timeout, config.shutdown.readiness_lead), (seconds(30), seconds(0)));
+    let store = &config.store;
+    assert_eq!(
+        (store.kind, store.topology, store.on_store_loss),
+        (StoreKind::Memory, StoreTopology::Single, OnStoreLoss::RefuseNew)
+    );
+    assert_eq!((store.prefix.as_str(), store.ttl, store.database, store.tls), ("pilotfish:", seconds(15), 0, false));
+    assert_eq!((store.addresses[0].to_string().as_str(), store.master.as_str()), ("127.0.0.1:6379", "pilotfish"));
     assert_eq!((listener.mode, listener.max_clients, &listener.connection_token), (Mode::Session, 10_000, &None));
     let session = &listener.session;
     assert_eq!((session.max_frame, session.client_buffer, session.max_in_flight), (32 << 20, 1 << 20, 1024));

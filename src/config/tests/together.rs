@@ -4,6 +4,19 @@ use super::{Case, REST, read, refuses};
 
 const CASES: &[Case] = &[
     Case {
+        text: "[store]\nkind = \"redis\"\ntopology = \"cluster\"\naddresses = [\"unix:/run/redis.sock\"]\ndatabase = 1\ntls_cert = \"a.pem\"\n",
+        problems: &[
+            (4, "store.addresses[0]", &["unix:/run/redis.sock", "a host and a port"]),
+            (5, "store.database", &["a Cluster has no other one"]),
+            (6, "store.tls_cert", &["no `tls_key` beside it"]),
+            (6, "store.tls_cert", &["tls = true"]),
+        ],
+    },
+    Case {
+        text: "[store]\nkind = \"redis\"\naddresses = []\n",
+        problems: &[(3, "store.addresses", &["at least one address"])],
+    },
+    Case {
         text: "[[listener]]\nname = \"ok\"\nbind = \"127.0.0.1:1\"\npool = \"ok\"\n",
         problems: &[(7, "listener[1].name", &["\"ok\"", "listener[0]"])],
     },

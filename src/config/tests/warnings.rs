@@ -4,6 +4,14 @@ use super::{Case, REST, compare, read};
 
 const CASES: &[Case] = &[
     Case {
+        text: "[store]\nprefix = \"a:\"\nkind = \"memory\"\n",
+        problems: &[(2, "store.prefix", &["not used", "kind = \"redis\""])],
+    },
+    Case {
+        text: "[store]\nkind = \"redis\"\nmaster = \"m\"\n",
+        problems: &[(3, "store.master", &["not used", "topology = \"sentinel\""])],
+    },
+    Case {
         text: "[pool.x]\nbackends = [ { name = \"a\", address = \"a:1\" } ]\n",
         problems: &[(1, "pool.x", &["warning", "no listener uses"])],
     },

@@ -96,7 +96,7 @@ fn a_lost_home_is_left_only_when_nobody_is_there() {
     course.lost(2, now);
     assert_eq!(step(&mut course, 2), "open anywhere");
     let Step::Open(homeless) = course.step(1) else { panic!() };
-    assert_eq!(homeless.tried, vec!["a".into()]);
+    assert_eq!(homeless.tried, [Arc::<str>::from("a")]);
 }
 
 #[test]

@@ -71,16 +71,17 @@ impl Line {
         ours
     }
 
-    /// Whether somebody else is the next by that, who may have the lock at once.
-    pub fn leave(&mut self, waiter: u64) -> bool {
-        let first = self.places.front().is_some_and(|place| place.waiter == waiter);
+    /// Takes `waiter` out of the line, and the lock from it if it was given it without hearing of it.
+    pub fn leave(&mut self, waiter: u64) {
         self.places.retain(|place| place.waiter != waiter);
-        first && self.holder.is_none() && !self.places.is_empty()
+        if self.holder.as_ref().is_some_and(|holder| holder.waiter.number == waiter) {
+            self.holder = None;
+        }
     }
 
-    /// Whether somebody has the lock.
-    pub fn is_held(&self) -> bool {
-        self.holder.is_some()
+    /// Who stands first for a lock that is free.
+    pub fn next(&self) -> Option<u64> {
+        self.places.front().filter(|_| self.holder.is_none()).map(|place| place.waiter)
     }
 
     /// Whether `token` has it.

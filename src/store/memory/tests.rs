@@ -61,7 +61,9 @@ fn locks_go_round_in_the_order_of_asking() {
         at_once(store.renew_locks(&[(key(), first.token), (key(), second.token)]))[..],
         [Renewed::Lost, Renewed::Until { .. }]
     ));
-    assert!(at_once(store.unlock(&key(), second.token)));
+    at_once(store.leave_line(&key(), 3));
+    assert!(!at_once(store.unlock(&key(), second.token)), "who goes gives back what it was given unheard");
+    assert!(told.try_recv().is_err(), "nobody waits, so nobody is told");
     assert!(store.lines.lock().is_empty(), "nothing is kept of a lock that nobody wants");
 }
 

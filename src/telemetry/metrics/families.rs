@@ -15,6 +15,9 @@ const FIRST_DELTA: Buckets = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 3
 /// A CLI answers `ping` in 0.2-20 ms; a timeout is some seconds.
 const PROBE: Buckets = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Redis on the same network answers in 0.1-2 ms; after 0.2 s nobody waits any more.
+const STORE: Buckets = &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.25];
+
 macro_rules! families {
     ($($field:ident: $type:ident<$n:literal> = $make:ident($name:literal, [$($label:literal),*] $(, $buckets:ident)?; $help:literal);)+) => {
         /// All families that carry labels of ours.
@@ -106,4 +109,9 @@ families! {
 
     connections: Gauges<1> = gauges("pilotfish_connections", ["listener"]; "Client connections in connection mode that have a backend.");
     connection_spliced: Counters<1> = counters("pilotfish_connection_spliced_bytes_total", ["listener"]; "Bytes in connection mode that the kernel moved without a copy.");
+
+    store_up: Gauges<0> = gauges("pilotfish_store_up", []; "Whether the store that proxies share answers (1) or not (0).");
+    leases_lost: Counters<1> = counters("pilotfish_leases_lost_total", ["reason"]; "Holds on sessions and locks that ended before this proxy gave them back.");
+    store_requests: Counters<2> = counters("pilotfish_store_requests_total", ["op", "outcome"]; "Requests to the store that proxies share.");
+    store_duration: Histograms<0> = histograms("pilotfish_store_request_duration_seconds", [], STORE; "From a request to the store to its answer.");
 }

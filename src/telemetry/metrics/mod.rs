@@ -12,6 +12,7 @@ mod lifecycle;
 mod process;
 #[cfg(test)]
 mod reference;
+mod store;
 mod tenant;
 
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -34,6 +35,7 @@ pub use self::{
     },
     life::LifeMetrics,
     lifecycle::LifecycleMetrics,
+    store::{Loss, StoreMetrics, StoreOp, StoreOutcome},
     tenant::TenantMetrics,
 };
 use self::{
@@ -77,6 +79,7 @@ pub struct Metrics {
     pub drain: DrainMetrics,
     /// Bytes that wait for a slow reader.
     pub backpressure: BackpressureMetrics,
+    store: Arc<StoreMetrics>,
     families: Families,
     process: ProcessMetrics,
     methods: Arc<[Box<str>]>,
@@ -100,6 +103,7 @@ impl Metrics {
             dropped: ByLabel::new(|reason| families.dropped.with([reason])),
             drain: DrainMetrics::new(&families),
             backpressure: BackpressureMetrics::new(&families),
+            store: Arc::new(StoreMetrics::new(&families)),
             process,
             methods: methods.iter().map(|name| Box::from(*name)).collect(),
             handles: Mutex::default(),
@@ -133,6 +137,11 @@ impl Metrics {
     /// The handle of a tenant; where series by tenant are switched off, the caller asks for `all`.
     pub fn tenant(&self, name: &str) -> Arc<TenantMetrics> {
         known(&mut self.handles.lock().tenants, name, || TenantMetrics::new(&self.families, name))
+    }
+
+    /// The handle of the store that proxies share.
+    pub fn store(&self) -> Arc<StoreMetrics> {
+        self.store.clone()
     }
 
     /// Says which config is in use; the hash of the one before goes.

@@ -2,8 +2,9 @@
 
 use super::{
     BackendState, CleanupEnd, CleanupOutcome, ClientEnd, Dropped, EphemeralOutcome, EvictCause, Label, LinkEnd,
-    LinkOutcome, LockOutcome, Metrics, MoveCause, MoveOutcome, OperationKind, OperationOutcome, OrphanEnd,
-    ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd, Towards, TurnOutcome, WakeOutcome, Way,
+    LinkOutcome, LockOutcome, Loss, Metrics, MoveCause, MoveOutcome, OperationKind, OperationOutcome, OrphanEnd,
+    ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd, StoreOp, StoreOutcome, Towards,
+    TurnOutcome, WakeOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -63,6 +64,9 @@ fn page() -> String {
         ("`kind` of `pilotfish_operations_total`", values::<OperationKind>()),
         ("`reason` of `pilotfish_recycles_total`", values::<RecycleReason>()),
         ("`outcome` of `pilotfish_operations_total`", values::<OperationOutcome>()),
+        ("`reason` of `pilotfish_leases_lost_total`", values::<Loss>()),
+        ("`op` of `pilotfish_store_requests_total`", values::<StoreOp>()),
+        ("`outcome` of `pilotfish_store_requests_total`", values::<StoreOutcome>()),
         ("`direction`", values::<Way>()),
         ("`towards`", values::<Towards>()),
     ] {
