@@ -1,11 +1,13 @@
 // Sessions that nobody has used for longer than the ttl are deleted at the CLIs, whoever made them; others are not.
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 
 import { Fleet } from "../lib/fleet.mjs";
 import { operate } from "../lib/programs.mjs";
+import { Redis } from "../lib/redis.mjs";
 import { ask, eventually } from "../lib/turns.mjs";
 
 /** A clean-up that runs when it is told to. */
@@ -122,5 +124,62 @@ describe("by itself", () => {
         await eventually("it is gone", () => !fs.existsSync(history(home, "left")));
         await eventually("the other one was too old as well", async () => (await samples(fleet.proxy, 'outcome="kept_live"')) > 0);
         assert.ok(await ask(kept, "still there?"));
+    });
+});
+
+describe("two proxies with one store", () => {
+    let redis, fleet, other;
+    before(async () => {
+        redis = await Redis.start(os.tmpdir());
+        const store = `[store]\nkind = "redis"\naddresses = ["${redis.address}"]\n`;
+        fleet = await Fleet.start({ backends: 2, taps: true, tables: store + cleanup().replace("1000.0", "10.0") });
+        other = await fleet.startProxy();
+    });
+    after(async () => {
+        await fleet?.stop();
+        await redis?.stop();
+    });
+
+    test("do not double the work, and spare each other's sessions", async () => {
+        const old = Array.from({ length: 12 }, (_, index) => `old-${index}`);
+        await make(await fleet.raw(fleet.clis[0].address), fleet, old);
+        const session = await (await fleet.client(other.address)).createSession(fleet.session({ sessionId: "theirs" }));
+        assert.ok(await ask(session, "hello"));
+        const home = fleet.clis[0].home;
+        for (const id of [...old, "theirs"]) age(home, id);
+
+        const runs = await Promise.all([fleet.proxy, other].map((proxy) => operate(proxy, "cleanup", "copilot", "--wait")));
+        const [done, elsewhere] = runs.sort((a, b) => a.code - b.code);
+        assert.equal(done.code, 0, done.stderr);
+        assert.match(done.stdout, /12 of 13 sessions deleted; 1 live, 0 excluded, 0 failed/);
+        assert.equal(elsewhere.code, 1);
+        assert.match(elsewhere.stderr, /another pilotfish is cleaning up this pool/);
+        const asked = fleet.taps.flatMap((tap) => tap.requests()).filter(([method]) => method === "sessions.delete");
+        assert.equal(asked.length, old.length, "each once");
+        const deleted = await Promise.all([fleet.proxy, other].map((proxy) => samples(proxy, 'outcome="deleted"')));
+        assert.equal(deleted[0] + deleted[1], old.length);
+        assert.ok(old.every((id) => !fs.existsSync(history(home, id))));
+        assert.ok(await ask(session, "still there?"));
+
+        // The right to clean up is given back: the other one may now.
+        for (const proxy of [fleet.proxy, other]) {
+            const again = await operate(proxy, "cleanup", "copilot", "--wait");
+            assert.equal(again.code, 0, again.stderr);
+            assert.match(again.stdout, /0 of 1 sessions deleted/);
+        }
+    });
+
+    test("whose clean-up dies leaves it to the other one within its lease", async () => {
+        const old = Array.from({ length: 20 }, (_, index) => `more-${index}`);
+        await make(await fleet.raw(fleet.clis[0].address), fleet, old);
+        const home = fleet.clis[0].home;
+        for (const id of old) age(home, id);
+        assert.equal((await operate(other, "cleanup", "copilot")).code, 0);
+        await eventually("it is at work", async () => (await samples(other, 'outcome="deleted"')) > 0);
+        other.child.killGroup("SIGKILL");
+        await other.child.exited;
+        const finished = async () => (await operate(fleet.proxy, "cleanup", "copilot", "--wait")).code === 0;
+        await eventually("the other one may", finished);
+        assert.ok(old.every((id) => !fs.existsSync(history(home, id))));
     });
 });
