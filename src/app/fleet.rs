@@ -77,7 +77,7 @@ impl Fleet {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
                 squadron.operations.spawn(recycler.run());
             }
-            squadron.clean_up(tenants.wall(name), metrics, store);
+            squadron.clean_up(tenants.wall(name), store, metrics);
             pools.insert(name.clone(), squadron);
         }
         Ok(Self { pools })
@@ -122,8 +122,8 @@ impl Fleet {
 
 impl Squadron {
     /// Begins to delete what nobody needs any more.
-    fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, metrics: &Metrics, store: &Arc<dyn Store>) {
-        let remover = || Remover::new(self.clone(), wall.clone(), Some(store.clone()));
+    fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>, metrics: &Metrics) {
+        let remover = || Remover::new(self.clone(), wall.clone(), store);
         let metrics = metrics.pool(self.pool.name());
         if let Some(cleaner) = Cleaner::new(remover(), metrics.clone()) {
             self.operations.spawn(cleaner.run());

@@ -112,7 +112,9 @@ impl Registry {
             return None;
         }
         if let Some(live) = shard.get(id).filter(|live| self.holds(live, now)) {
-            self.departures.returned(id);
+            if self.departures.returned(id) {
+                live.set_ephemeral(true);
+            }
             let attachment = Attachment::new(live.clone(), self.clone(), client);
             let full = self.seat(attachment.live(), now).err();
             return Some(Claim { attachment, fresh: false, full });

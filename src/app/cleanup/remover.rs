@@ -42,8 +42,8 @@ pub(super) enum Removal {
 
 impl Remover {
     /// For the pool of `squadron`. Proxies that share it share `store`.
-    pub(in crate::app) fn new(squadron: Arc<Squadron>, wall: Option<Arc<Wall>>, store: Option<Arc<dyn Store>>) -> Self {
-        Self { squadron, wall, store: store.filter(|store| store.is_shared()) }
+    pub(in crate::app) fn new(squadron: Arc<Squadron>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>) -> Self {
+        Self { squadron, wall, store: Some(store).filter(|store| store.is_shared()).cloned() }
     }
 
     /// Deletes a session that lives nowhere; `home` is where it lived last, or who listed it.

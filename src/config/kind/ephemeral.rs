@@ -40,4 +40,10 @@ impl Kind for Ephemeral {
     fn stand_in(&self) -> Vec<String> {
         Vec::new()
     }
+
+    fn notes(&self) -> Vec<String> {
+        let unnamed =
+            "  \"unnamed\": those that have no name: a random UUID, as the SDKs send where the application gives no id";
+        vec![unnamed.to_owned(), "  a pattern: those whose ids match".to_owned()]
+    }
 }
