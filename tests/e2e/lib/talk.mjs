@@ -59,7 +59,9 @@ export const bare = (prompt) => prompt.replace(/^(\[\[[^\]]*\]\])+ /, "");
 export function assertUnnoticed(events, what) {
     const ids = events.map(({ id }) => id);
     assert.equal(new Set(ids).size, ids.length, `${what}: no event twice`);
-    const bad = events.filter(({ type, data }) => /^session\.(error|shutdown|start)$/.test(type) || (type === "session.resume" && data.alreadyInUse));
+    // Its own beginning is told after `createSession` has returned.
+    assert.ok(events.filter(({ type }) => type === "session.start").length <= 1, `${what}: begins once`);
+    const bad = events.filter(({ type, data }) => /^session\.(error|shutdown)$/.test(type) || (type === "session.resume" && data.alreadyInUse));
     assert.deepEqual(bad, [], what);
 }
 

@@ -267,6 +267,7 @@ describe("a limit on live sessions", { timeout: 10 * PATIENCE }, () => {
         const all = await talks(client, 3);
         for (const talk of [all[2], all[0], all[1]]) await talk.say();
         for (const talk of all) await talk.check();
+        // One that nothing was said in is not stored, so it begins again: what its client may hear.
         for (const talk of all) assertUnnoticed(talk.events.filter(({ type }) => type !== "session.start"), `session ${talk.number}`);
         assertKept(1);
     });
