@@ -1,11 +1,13 @@
 // A session with the memory of what was said in it, so that its answers and its history can be checked.
 import assert from "node:assert/strict";
 
-import { ask, record } from "./turns.mjs";
+import { ask, next, record } from "./turns.mjs";
 
 export class Talk {
     /** What was asked so far, as the model is to have heard it. */
     said = [];
+    /** All that have part in this conversation. */
+    #circle = [this];
 
     /** Opens a new session; `number` is its name in prompts and complaints. */
     static async open(client, config, number) {
@@ -25,6 +27,20 @@ export class Talk {
         return this;
     }
 
+    /** Another client's part in the same conversation. */
+    share(session) {
+        const other = new Talk(session, this.number, this.said);
+        other.#circle = this.#circle;
+        this.#circle.push(other);
+        return other;
+    }
+
+    /** Forgets the others: they are gone. */
+    alone() {
+        this.#circle = [this];
+        return this;
+    }
+
     get id() {
         return this.session.sessionId;
     }
@@ -33,7 +49,14 @@ export class Talk {
     async say(delay = 0) {
         const text = `turn ${this.said.length + 1} of ${this.number}`;
         this.said.push(text);
-        assert.equal(await ask(this.session, delay ? `[[delay:${delay}]] ${text}` : text), `You said: ${text}`);
+        assert.equal(await this.#ask(delay ? `[[delay:${delay}]] ${text}` : text), `You said: ${text}`);
+    }
+
+    /** Asks, and returns once all others know that the turn is over: their SDKs would take its end for that of their next one. */
+    async #ask(prompt) {
+        const known = this.#circle.filter((other) => other !== this).map(({ session }) => next(session, "session.idle"));
+        const [answer] = await Promise.all([ask(this.session, prompt), ...known]);
+        return answer;
     }
 
     /** Fails unless the stored events and the model have exactly what was said here; that asks one more question. */
@@ -42,7 +65,7 @@ export class Talk {
         assert.deepEqual(stored.map(bare), this.said, `stored of ${this.number}`);
         const last = `and of ${this.number}`;
         this.said.push(last);
-        const answer = await ask(this.session, `[[history]] ${last}`);
+        const answer = await this.#ask(`[[history]] ${last}`);
         assert.equal(answer, `${this.said.length} user messages: ${this.said.join(" | ")}`, `told to the model of ${this.number}`);
     }
 

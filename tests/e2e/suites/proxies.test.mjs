@@ -67,7 +67,7 @@ describe("several proxies", { timeout: 5 * PATIENCE }, () => {
         for (const talk of moved) {
             const [home] = homes(talk.id);
             assert.notEqual(home, 0);
-            const same = new Talk(await two.resumeSession(talk.id, config()), talk.number, talk.said);
+            const same = talk.share(await two.resumeSession(talk.id, config()));
             await same.say();
             assert.deepEqual(homes(talk.id), [home], "the other one does not know of the drain");
         }
@@ -83,7 +83,7 @@ describe("several proxies", { timeout: 5 * PATIENCE }, () => {
         for (let number = 0; number < 12; number++) {
             const talk = await Talk.open(one, config(), number);
             await talk.say();
-            shared.push([talk, new Talk(await two.resumeSession(talk.id, config()), number, talk.said)]);
+            shared.push([talk, talk.share(await two.resumeSession(talk.id, config()))]);
         }
         const there = shared.filter(([{ id }]) => homes(id)[0] === 0);
         assert.ok(there.length > 0);
@@ -125,7 +125,7 @@ describe("several proxies", { timeout: 5 * PATIENCE }, () => {
         for (let number = 0; number < 9; number++) {
             const talk = await Talk.open(one, config(), number);
             await talk.say();
-            shared.push([talk, new Talk(await two.resumeSession(talk.id, config()), number, talk.said)]);
+            shared.push([talk, talk.share(await two.resumeSession(talk.id, config()))]);
         }
         fleet.clis[0].child.killGroup("SIGKILL");
         await fleet.clis[0].child.exited;
@@ -144,7 +144,7 @@ describe("several proxies", { timeout: 5 * PATIENCE }, () => {
         const [one, two] = await clients();
         const talk = await Talk.open(one, config(), "shared");
         await talk.say();
-        const yours = new Talk(await two.resumeSession(talk.id, config()), "shared", talk.said);
+        const yours = talk.share(await two.resumeSession(talk.id, config()));
         for (let number = 0; number < 4; number++) await (await Talk.open(number % 2 ? one : two, config(), number)).say();
         for (const each of [talk, yours, talk]) await each.say();
         await yours.check();

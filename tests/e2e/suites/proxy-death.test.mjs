@@ -93,12 +93,14 @@ describe("the death of one of two proxies", { timeout: 10 * PATIENCE }, () => {
         for (let number = 0; number < 4; number++) {
             const talk = await Talk.open(lost[number % CLIENTS], config(), `shared ${number}`);
             await talk.say();
-            shared.push(new Talk(await others[number % CLIENTS].resumeSession(talk.id, config()), talk.number, talk.said));
+            shared.push(talk.share(await others[number % CLIENTS].resumeSession(talk.id, config())));
         }
         const all = [...mine, ...shared];
         for (const talk of all) await talk.say();
+        for (const talk of shared) talk.alone();
+        const running = next(all[0].session, "assistant.message_delta");
         const turns = all.map((talk) => talk.say(1_500));
-        await next(all[0].session, "assistant.message_delta");
+        await running;
         fleet.proxies[0].child.killGroup("SIGKILL");
         await fleet.proxies[0].child.exited;
         await Promise.all(turns);
