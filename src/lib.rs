@@ -16,7 +16,7 @@
 //! | [`route`] | which backend gets what, and who has to leave |
 //! | [`session`] | pins, attachments, turns, and the way from one home to the next |
 //! | [`pool`] | backends with their live counters and verdicts |
-//! | [`store`] | what several proxies share (not built yet) |
+//! | [`store`] | what several proxies share |
 //! | [`telemetry`] | metrics and logs |
 //! | [`mux`] | the tables of one client connection |
 //! | [`tenancy`] | who a client is, whose a session is, what may be done (pure: time is an argument) |

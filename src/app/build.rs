@@ -17,6 +17,7 @@ use crate::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
         session::SessionSettings,
     },
+    session::{Evict, RoomSettings},
     supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
     telemetry::logs,
     tenancy::Wall,
@@ -53,6 +54,7 @@ pub(super) fn pool(pool: &config::Pool) -> PoolSettings {
         panic_threshold: pool.health.panic_threshold.min(100) as u8,
         slow_start: pool.health.slow_start,
         move_rate: pool.move_rate,
+        most_sessions: Some(pool.sessions.max_live_sessions).filter(|most| *most > 0).map(u64::from),
     }
 }
 
@@ -63,6 +65,19 @@ pub(super) fn operations(name: &str, config: &config::Config) -> OperationsSetti
     OperationsSettings {
         drain_timeout: pool.drain_timeout,
         sessions_stay: pool.storage() == config::Storage::Local && !carries,
+    }
+}
+
+pub(super) fn room(set: &config::Sessions) -> RoomSettings {
+    let some = |most: u32| Some(most as usize).filter(|most| *most > 0);
+    RoomSettings {
+        backend: some(set.max_live_sessions),
+        pool: some(set.max_live_sessions_total),
+        evict: match set.evict {
+            config::Evict::OldestIdle => Evict::OldestIdle,
+            config::Evict::Reject => Evict::Reject,
+            config::Evict::Queue => Evict::Queue,
+        },
     }
 }
 
@@ -125,6 +140,7 @@ pub(super) fn session(
         tenant_metrics,
         rehome: pool.rehome,
         rehome_wait: pool.rehome_wait,
+        queue_timeout: pool.sessions.queue_timeout,
         move_timeout: pool.move_timeout,
         linger: (pool.on_client_loss == config::OnClientLoss::FinishTurn).then_some(pool.linger),
         orphan_wait: pool.orphan_wait,

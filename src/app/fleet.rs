@@ -10,8 +10,8 @@ use crate::{
     backend::{probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
-    route::{Mover, Router},
-    session::Registry,
+    route::{Idler, Mover, Router},
+    session::{Registry, Room},
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
 };
@@ -55,6 +55,9 @@ impl Fleet {
             let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
             let mover = Mover::new(router, build::mover(set));
             tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
+            if let Some(idler) = Idler::new(squadron.registry.clone(), set.sessions.idle_timeout) {
+                tracker.spawn(cancel.clone().run_until_cancelled_owned(idler.run()));
+            }
             let squadron = Arc::new(squadron);
             if let Some(settings) = build::recycle(set) {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
@@ -151,8 +154,10 @@ fn start_pool(
         None => None,
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
+    let room = Room::new(build::room(&set.sessions));
+    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room));
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
-    Ok(Squadron { pool, registry: Arc::new(Registry::new(build::PIN_LINGER)), supervisor, operations })
+    Ok(Squadron { pool, registry, supervisor, operations })
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {

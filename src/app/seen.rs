@@ -36,10 +36,13 @@ impl Seen {
         let processes: LazyCell<Processes> = LazyCell::new(Processes::read);
         for (name, squadron) in &self.app.fleet.pools {
             let (census, usage) = (squadron.registry.census(), squadron.usage_in(&processes));
+            let lifecycle = &self.app.metrics.pool(name).lifecycle;
+            lifecycle.parked.set(census.values().map(|census| census.parked).sum());
+            lifecycle.waiting.set(squadron.registry.room().waiting().cast_signed() as i64);
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
-                let Census { idle, busy, moving } = census.get(&member.name).copied().unwrap_or_default();
+                let Census { idle, busy, moving, .. } = census.get(&member.name).copied().unwrap_or_default();
                 metrics.sessions.get(SessionState::Idle).set(idle);
                 metrics.sessions.get(SessionState::Busy).set(busy);
                 metrics.sessions.get(SessionState::Moving).set(moving);

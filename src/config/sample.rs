@@ -85,6 +85,7 @@ const SCENES: &[Scene] = &[
         &["methods", "guards", "health"],
     )
     .without(&["tenant"]),
+    full("[pool.copilot.sessions]", || inner(File::outline(), &["pool", "sessions"]), &[], &[]),
     full("[pool.copilot.recycle]", || inner(File::outline(), &["pool", "recycle"]), &[], &[])
         .without(&["max_memory", "max_descriptors"]),
     full(

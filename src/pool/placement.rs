@@ -115,9 +115,16 @@ impl Pool {
     pub fn place(&self, key: u64, exclude: &[&str], load: Load, now: Instant) -> Option<Arc<Member>> {
         let members = self.members.load();
         let panicking = self.panics_over(&members);
+        let taken = |member: &Member| u64::try_from(member.sessions.load(Ordering::Relaxed)).unwrap_or(0);
+        let full = |member: &Member| {
+            load == Load::Sessions && self.settings.most_sessions.is_some_and(|most| taken(member) >= most)
+        };
+        let free = |member: &Member| takes_placements(member, panicking) && !exclude.contains(&&*member.name);
+        // One that is full is passed over while another one has room: otherwise somebody would have to make way there.
+        let all_full = members.iter().all(|member| !free(member) || full(member));
         let candidates = members
             .iter()
-            .filter(|member| takes_placements(member, panicking) && !exclude.contains(&&*member.name))
+            .filter(|member| free(member) && (all_full || !full(member)))
             .map(|member| (self.candidate(member, load, now), member));
         let chosen = match self.settings.policy {
             Policy::ConsistentHash => balance::bounded(key, self.settings.bound(), candidates),

@@ -63,6 +63,8 @@ pub struct PoolSettings {
     pub panic_threshold: u8,
     /// Sessions a second that change their home, at most; 0: no limit.
     pub move_rate: f64,
+    /// Live sessions on one member, beyond which another one is preferred.
+    pub most_sessions: Option<u64>,
     /// How long a backend that recovered gets less than its share; zero switches it off.
     pub slow_start: Duration,
 }
@@ -86,6 +88,7 @@ impl Default for PoolSettings {
             storage: Storage::default(),
             panic_threshold: 1,
             move_rate: 50.0,
+            most_sessions: None,
             slow_start: Duration::from_secs(30),
         }
     }

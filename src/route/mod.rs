@@ -1,6 +1,7 @@
 //! Decisions: which backend gets a session, a look-up, a client's sessionless requests. Reads the pins and the pool's
 //! policy; changes nothing but the pins.
 
+mod idler;
 mod mover;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
@@ -11,6 +12,7 @@ use crate::{
     session::{Bell, Claim, Live, Registry},
 };
 
+pub use idler::Idler;
 pub use mover::{Mover, MoverSettings};
 
 /// How many ids are drawn to find one whose hash home has room.

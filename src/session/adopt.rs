@@ -11,7 +11,7 @@ impl Registry {
         let of = |live: &Arc<Live>| (live.id().into(), live.home().name.clone());
         let mut all = Vec::new();
         for shard in &self.shards {
-            all.extend(shard.lock().values().filter(|live| self.holds(live, now)).map(of));
+            all.extend(shard.lock().values().filter(|live| self.holds(live, now) && !live.is_parked()).map(of));
         }
         all
     }
@@ -23,8 +23,7 @@ impl Registry {
         if shard.get(id).is_some_and(|live| self.holds(live, now)) {
             return false;
         }
-        let live = Live::new(id, home);
-        *live.slot.lock() = None;
+        let live = Live::new(id, home, None, self.room().clone(), now);
         // As if the last client had let go so long before the end that the linger is over then.
         *live.released.lock() = Some(until.checked_sub(self.linger).unwrap_or(now));
         shard.insert(id.into(), Arc::new(live));

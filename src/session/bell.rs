@@ -4,7 +4,7 @@
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::Waker,
@@ -12,11 +12,12 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::Live;
+use super::{Bearer, Live};
 
 /// One client's bell.
 pub struct Bell {
     client: u32,
+    bearer: OnceLock<Bearer>,
     rung: AtomicBool,
     waker: Mutex<Option<Waker>>,
     sessions: Mutex<Vec<Arc<Live>>>,
@@ -25,12 +26,28 @@ pub struct Bell {
 impl Bell {
     /// The bell of client number `client`.
     pub fn new(client: u32) -> Self {
-        Self { client, rung: AtomicBool::new(false), waker: Mutex::default(), sessions: Mutex::default() }
+        Self {
+            client,
+            bearer: OnceLock::new(),
+            rung: AtomicBool::new(false),
+            waker: Mutex::default(),
+            sessions: Mutex::default(),
+        }
     }
 
     /// The client's number.
     pub fn client(&self) -> u32 {
         self.client
+    }
+
+    /// Behind a wall: whose client it is. The first word counts.
+    pub fn bear(&self, bearer: Bearer) {
+        let _ = self.bearer.set(bearer);
+    }
+
+    /// Whose client it is.
+    pub fn bearer(&self) -> Option<&Bearer> {
+        self.bearer.get()
     }
 
     /// The client's task looks at `live` soon.

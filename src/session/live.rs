@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,11 +12,11 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Backlog, Bell, Ended, EventKind, Registry, Relocation, Turn, TurnEnd,
+    Backlog, Bearer, Bell, Ended, EventKind, Registry, Relocation, Room, Seat, Turn, TurnEnd,
     relocation::{Cause, Step},
 };
 use crate::{
-    pool::{Member, SessionSlot, TurnSlot},
+    pool::{Member, TurnSlot},
     tenancy::Hold,
 };
 
@@ -31,11 +31,18 @@ pub struct Live {
     course: Mutex<Relocation>,
     /// It is on its way: one load tells.
     under_way: AtomicBool,
+    parked: AtomicBool,
     /// Its turn is to end.
     hurried: AtomicU8,
     pub(super) attached: AtomicU32,
     pub(super) closed: AtomicBool,
-    pub(super) slot: Mutex<Option<SessionSlot>>,
+    /// Its place at a backend, while it lives there or is about to.
+    seat: Mutex<Option<Seat>>,
+    room: Arc<Room>,
+    bearer: Option<Bearer>,
+    /// When it was last used, and when it last would not make way: as the room stamps moments.
+    used: AtomicU64,
+    refused: AtomicU64,
     /// When its last client let go; the pin outlives that for a moment, because the old home needs some time to end it.
     pub(super) released: Mutex<Option<Instant>>,
     turn: Mutex<(Turn, Option<Slots>)>,
@@ -49,12 +56,17 @@ pub struct Live {
 }
 
 impl Live {
-    pub(super) fn new(id: &str, home: Arc<Member>) -> Self {
+    pub(super) fn new(id: &str, home: Arc<Member>, bearer: Option<Bearer>, room: Arc<Room>, now: Instant) -> Self {
         Self {
             id: id.into(),
-            slot: Mutex::new(Some(home.hold_session())),
+            seat: Mutex::default(),
+            bearer,
+            used: AtomicU64::new(room.stamp(now)),
+            refused: AtomicU64::new(0),
+            room,
             course: Mutex::new(Relocation::new(home)),
             under_way: AtomicBool::new(false),
+            parked: AtomicBool::new(false),
             hurried: AtomicU8::new(0),
             attached: AtomicU32::new(0),
             closed: AtomicBool::new(false),
@@ -81,6 +93,11 @@ impl Live {
     #[inline]
     pub fn is_under_way(&self) -> bool {
         self.under_way.load(Ordering::Acquire)
+    }
+
+    /// Whether it lives nowhere until somebody needs it.
+    pub fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::Acquire)
     }
 
     /// When it last came to a new home.
@@ -125,6 +142,7 @@ impl Live {
     fn after_change(self: &Arc<Self>, course: &Relocation, was: bool) {
         let is = course.is_under_way();
         self.under_way.store(is, Ordering::Release);
+        self.parked.store(course.is_parked(), Ordering::Release);
         if was || is {
             course.bells().for_each(|bell| bell.ring(self));
         }
@@ -145,10 +163,76 @@ impl Live {
     pub fn arrived(self: &Arc<Self>, client: u32, now: Instant) -> bool {
         let arrived = self.relocate(|course| course.opened(client, now));
         if arrived {
-            let home = self.home();
-            *self.slot.lock() = Some(home.hold_session());
+            self.room.take_anyway(self, &self.home());
         }
         arrived
+    }
+
+    /// It is closed at its old home.
+    pub fn closed(self: &Arc<Self>, client: u32) {
+        self.relocate(|course| course.closed(client));
+        self.sit(None);
+    }
+
+    /// Whose it is, where tenants are apart: that of its first client.
+    pub fn bearer(&self) -> Option<&Bearer> {
+        self.bearer.as_ref()
+    }
+
+    /// The name of it.
+    pub fn tenant(&self) -> Option<Arc<str>> {
+        self.bearer.as_ref().map(|bearer| bearer.tenant.clone())
+    }
+
+    /// A client does something with it.
+    #[inline]
+    pub fn touch(&self, now: Instant) {
+        self.used.store(self.room.stamp(now), Ordering::Relaxed);
+    }
+
+    /// When that was last, as the room stamps moments.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// It would not make way: something of it is under way.
+    pub fn refuses(&self, now: Instant) {
+        self.refused.store(self.room.stamp(now).max(1), Ordering::Relaxed);
+    }
+
+    /// When that was last, if ever.
+    pub fn refused(&self) -> Option<u64> {
+        Some(self.refused.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Idle, at home, and with somebody who will wake it.
+    pub fn may_make_way(&self) -> bool {
+        !self.is_busy() && !self.is_under_way() && !self.is_kept() && self.clients() > 0
+    }
+
+    /// Whether it has a seat.
+    pub fn is_seated(&self) -> bool {
+        self.seat.lock().is_some()
+    }
+
+    /// Whether it is there.
+    pub fn is_seated_at(&self, member: &Arc<Member>) -> bool {
+        self.seat.lock().as_ref().is_some_and(|seat| Arc::ptr_eq(seat.member(), member))
+    }
+
+    /// Gives up the seat that it has, for another one or for none.
+    pub fn sit(&self, seat: Option<Seat>) {
+        let old = std::mem::replace(&mut *self.seat.lock(), seat);
+        drop(old);
+    }
+
+    /// The same, because its last client is gone. `faded`: the backend needs a moment to notice.
+    pub(super) fn stand_up(&self, faded: bool, now: Instant) {
+        let old = self.seat.lock().take();
+        if let Some(seat) = old.filter(|_| faded) {
+            seat.fade(now);
+        }
+        self.room.leave_line(self);
     }
 
     /// Client number `client`, which is lost itself, keeps it and what it tells. `false`: somebody else does.
@@ -260,7 +344,6 @@ impl Attachment {
     pub(super) fn new(live: Arc<Live>, registry: Arc<Registry>, bell: &Arc<Bell>) -> Self {
         live.attached.fetch_add(1, Ordering::AcqRel);
         *live.released.lock() = None;
-        live.slot.lock().get_or_insert_with(|| live.home().hold_session());
         live.course.lock().join(bell);
         Self { live, registry, client: bell.client(), in_order: false }
     }
@@ -288,8 +371,10 @@ impl Drop for Attachment {
         let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
         // However it ends: nobody may wait for a lost client that is gone.
         self.live.unkeep(self.client);
+        // What lives nowhere has no home that it could be met at.
+        let in_order = self.in_order || self.live.is_parked();
         self.live.relocate(|course| course.leave(self.client));
-        self.registry.release(&self.live, self.in_order);
+        self.registry.release(&self.live, in_order);
     }
 }
 

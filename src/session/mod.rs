@@ -7,6 +7,7 @@ mod bell;
 mod live;
 mod registry;
 pub mod relocation;
+pub mod room;
 mod turn;
 
 pub use backlog::Backlog;
@@ -14,6 +15,7 @@ pub use bell::Bell;
 pub use live::{Attachment, Live};
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;
+pub use room::{Bearer, Evict, Room, RoomSettings, Seat};
 pub use turn::{Ended, EventKind, Turn, TurnEnd};
 
 use ahash::AHashSet;

@@ -9,7 +9,7 @@ use std::{
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 
-use super::{Attachment, Bell, Live};
+use super::{Attachment, Bell, Live, Room, RoomSettings, room::Full};
 use crate::pool::Member;
 
 /// Enough that two clients seldom meet at one lock.
@@ -24,6 +24,7 @@ pub struct Registry {
     pub(super) shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     pub(super) linger: Duration,
+    room: Arc<Room>,
     /// The clients, with sessions or without.
     clients: Mutex<Vec<Weak<Bell>>>,
 }
@@ -35,6 +36,8 @@ pub struct Claim {
     pub attachment: Attachment,
     /// The session was not known to live anywhere: this claim placed it.
     pub fresh: bool,
+    /// There is no seat for it at its home; it stands in line.
+    pub full: Option<Full>,
 }
 
 /// Sessions of one backend by state, for metrics and status.
@@ -46,14 +49,26 @@ pub struct Census {
     pub busy: i64,
     /// On their way to another home.
     pub moving: i64,
+    /// Nowhere: kept by us, to be opened when somebody needs them.
+    pub parked: i64,
 }
 
 impl Registry {
     /// An empty registry. A pin outlives its last client by `linger` (unless the session was closed in good order), so
     /// that a client that comes back at once meets the old home, which may not have let go of the session yet.
     pub fn new(linger: Duration) -> Self {
+        Self::with_room(linger, Room::new(RoomSettings::default()))
+    }
+
+    /// The same, with room for so many live sessions.
+    pub fn with_room(linger: Duration, room: Arc<Room>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), linger, clients: Mutex::default() }
+        Self { shards, hasher: RandomState::new(), linger, room, clients: Mutex::default() }
+    }
+
+    /// The seats of its live sessions.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     /// A client is there, and wants to hear when something concerns all clients.
@@ -84,11 +99,20 @@ impl Registry {
         let mut shard = self.shard(id).lock();
         if let Some(live) = shard.get(id).filter(|live| self.holds(live, now)) {
             let attachment = Attachment::new(live.clone(), self.clone(), client);
-            return Some(Claim { attachment, fresh: false });
+            let full = self.seat(attachment.live(), now).err();
+            return Some(Claim { attachment, fresh: false, full });
         }
-        let live = Arc::new(Live::new(id, place()?));
+        let live = Arc::new(Live::new(id, place()?, client.bearer().cloned(), self.room.clone(), now));
         shard.insert(id.into(), live.clone());
-        Some(Claim { attachment: Attachment::new(live, self.clone(), client), fresh: true })
+        let attachment = Attachment::new(live, self.clone(), client);
+        // At once: the next one is placed by the counts.
+        let full = self.seat(attachment.live(), now).err();
+        Some(Claim { attachment, fresh: true, full })
+    }
+
+    /// Seats a session at its home, unless it is on its way.
+    pub fn seat(&self, live: &Arc<Live>, now: Instant) -> Result<(), Full> {
+        if live.is_under_way() { Ok(()) } else { self.room.take(live, &live.home(), now) }
     }
 
     /// Drops pins that nobody holds any more. To be called every few seconds.
@@ -106,6 +130,7 @@ impl Registry {
             for live in shard.lock().values().filter(|live| live.clients() > 0) {
                 let census = all.entry(live.home().name.clone()).or_default();
                 match live.is_under_way() {
+                    true if live.is_parked() => census.parked += 1,
                     true => census.moving += 1,
                     false if live.is_busy() => census.busy += 1,
                     false => census.idle += 1,
@@ -144,9 +169,10 @@ impl Registry {
         if live.attached.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
-        *live.slot.lock() = None;
+        let now = Instant::now();
+        live.stand_up(!in_order, now);
         *live.charge.lock() = None;
-        *live.released.lock() = Some(Instant::now());
+        *live.released.lock() = Some(now);
         if in_order {
             live.closed.store(true, Ordering::Release);
         }

@@ -21,6 +21,19 @@ pub enum Cause {
     Drain,
     /// Its hash says that it belongs elsewhere.
     Rebalance,
+    /// It is to live nowhere until somebody needs it: another one wants its place.
+    Evict,
+    /// The same, because nobody has used it for long.
+    Idle,
+    /// Somebody needs it again.
+    Wake,
+}
+
+impl Cause {
+    /// Whether it is to live nowhere.
+    pub fn parks(self) -> bool {
+        matches!(self, Self::Evict | Self::Idle)
+    }
 }
 
 /// What a client has to do for a session.
@@ -39,6 +52,8 @@ pub enum Step {
     Follow(Arc<Member>),
     /// Somebody else acts.
     Wait,
+    /// It lives nowhere, and stays so until somebody needs it: [`Relocation::wake`].
+    Parked,
     /// It could not be opened anywhere.
     Lost,
 }
@@ -85,6 +100,7 @@ enum Phase {
     Homeless,
     Opening(u32, Arc<Member>),
     Following,
+    Parked,
     Lost,
 }
 
@@ -224,6 +240,7 @@ impl Relocation {
             Phase::Following if stage == Stage::Cut => Step::Follow(self.home.clone()),
             // Whoever is there first waits for the others: what it asks would be told to nobody else.
             Phase::Following => Step::Wait,
+            Phase::Parked => Step::Parked,
             Phase::Lost => Step::Lost,
             Phase::Holding | Phase::Closing(_) | Phase::Opening(..) => Step::Wait,
         }
@@ -254,8 +271,44 @@ impl Relocation {
         if let Some(plan) = &mut self.plan
             && matches!(plan.phase, Phase::Closing(by) if by == client)
         {
-            plan.phase = Phase::Homeless;
+            plan.phase = if plan.cause.parks() { Phase::Parked } else { Phase::Homeless };
             self.parts.iter_mut().for_each(|part| part.stage = Stage::Cut);
+        }
+    }
+
+    /// It lives nowhere until somebody needs it.
+    pub fn is_parked(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Parked))
+    }
+
+    /// It cannot be opened now, but nobody has it either. `false`: somebody may.
+    pub fn park(&mut self) -> bool {
+        let apart = self.parts.iter().all(|part| part.stage == Stage::Cut);
+        match &mut self.plan {
+            Some(plan) if apart && matches!(plan.phase, Phase::Homeless) => {
+                plan.phase = Phase::Parked;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Somebody needs it. `false`: it is not parked.
+    pub fn wake(&mut self, now: Instant) -> bool {
+        let parked = self.is_parked();
+        if let Some(plan) = self.plan.as_mut().filter(|_| parked) {
+            let from = plan.from.clone();
+            *plan =
+                Plan { cause: Cause::Wake, phase: Phase::Homeless, from, wish: None, tried: Vec::new(), since: now };
+        }
+        parked
+    }
+
+    /// It is to be opened there, if that is possible.
+    pub fn wish(&mut self, home: Arc<Member>) {
+        if let Some(plan) = &mut self.plan {
+            plan.tried.retain(|name| *name != home.name);
+            plan.wish = Some(home);
         }
     }
 

@@ -4,6 +4,10 @@
 //! Never asked on the way of a message: a hold is asked for when a session is opened or a turn begins, and is good until its
 //! time is over ([`Hold::until`]); a task renews it meanwhile.
 
+mod memory;
+
+pub use memory::Memory;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -226,3 +230,9 @@ pub const LIMIT: Duration = Duration::from_millis(200);
 
 /// How long a hold lasts, if nothing else is set.
 pub const TTL: Duration = Duration::from_secs(15);
+
+/// Who waits for a lock and has not asked for so long has left the line.
+pub const ABSENCE: Duration = Duration::from_secs(3);
+
+/// How much of what is told waits for a listener that lags behind.
+const TOLD_QUEUE: usize = 4096;

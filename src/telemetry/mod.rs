@@ -15,8 +15,9 @@ pub mod logs;
 mod metrics;
 
 pub use metrics::{
-    BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, Held, JourneyMetrics,
-    Label, LifeMetrics, LinkEnd, LinkOutcome, ListenerMetrics, MethodMetrics, Metrics, MetricsError, MoveCause,
-    MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason,
-    Rejection, Rule, SessionState, StallEnd, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, Way,
+    BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, EvictCause, Held,
+    JourneyMetrics, Label, LifeMetrics, LifecycleMetrics, LinkEnd, LinkOutcome, ListenerMetrics, LockOutcome,
+    MethodMetrics, Metrics, MetricsError, MoveCause, MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome,
+    PoolMetrics, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd, TEXT_FORMAT,
+    TenantMetrics, Towards, TurnOutcome, WakeOutcome, Way,
 };

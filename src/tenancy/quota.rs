@@ -20,8 +20,10 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// Connections at a time.
     pub connections: Option<u64>,
-    /// Live sessions.
+    /// Sessions that are held.
     pub sessions: Option<u64>,
+    /// Live sessions. Not counted here: who is over this may have another one of its own make way.
+    pub live_sessions: Option<u64>,
     /// Turns at a time.
     pub turns: Option<u64>,
     /// Frames in a second.
@@ -59,6 +61,7 @@ pub struct Quota {
     frames: Option<Rate>,
     bytes: Option<Rate>,
     creates: Option<Rate>,
+    live_sessions: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -82,8 +85,14 @@ impl Quota {
             held: [places(limits.connections), places(limits.sessions), places(limits.turns)],
             frames: limits.frames_per_second.map(|most| Rate::new(most, Duration::from_secs(1))),
             bytes: limits.bytes_per_second.map(|most| Rate::new(most, Duration::from_secs(1))),
+            live_sessions: limits.live_sessions,
             creates: limits.creates_per_minute.map(|most| Rate::new(most, Duration::from_secs(60))),
         })
+    }
+
+    /// How many sessions may be live.
+    pub fn live_sessions(&self) -> Option<u64> {
+        self.live_sessions
     }
 
     /// Takes one of what there is a fixed number of.

@@ -58,6 +58,7 @@ fn limits(set: &config::Limits) -> Limits {
     Limits {
         connections: set.connections,
         sessions: set.sessions,
+        live_sessions: set.live_sessions,
         turns: set.turns,
         frames_per_second: set.frames_per_second,
         bytes_per_second: set.bytes_per_second.map(|bytes| bytes as u64),

@@ -6,6 +6,7 @@ mod listener;
 mod pool;
 mod process;
 mod recycle;
+mod sessions;
 mod supervise;
 mod tenant;
 mod wall;
@@ -16,6 +17,7 @@ pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSet
 pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};
 pub use process::{Admin, Log, LogFormat, Runtime, Shutdown};
 pub use recycle::Recycle;
+pub use sessions::{Evict, Lock, Sessions};
 pub use supervise::{RestartBackoff, Supervise};
 pub(super) use tenant::admitted;
 pub use tenant::{Limits, Share, Tenant, Users};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Supervise, ZERO, ms};
+use super::{
+    DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Sessions, Supervise, ZERO, ms,
+};
 use crate::{
     config::{
         kind::{
@@ -74,6 +76,8 @@ section! {
         pub orphan_wait: Duration = duration(ZERO, HOUR), text("30s");
         /// After how long a silent turn is looked at: what was missed of it is told, or it ends with an error. 0s: never.
         pub stall_after: Duration = duration(ZERO, DAY), text("10m");
+        /// How many sessions live at a time.
+        pub sessions: Sessions = table::<Sessions>(), value("{}");
         /// How the backends are checked.
         pub health: Health = table::<Health>(), value("{}");
         /// When a backend is started again.

@@ -66,8 +66,10 @@ section! {
     pub struct Limits {
         /// Connections at a time.
         pub connections: Option<u64> = optional(count::<u64>(1, 1_000_000)), absent("100");
-        /// Live sessions.
+        /// Sessions that its clients hold, whether they live or are kept until they are needed.
         pub sessions: Option<u64> = optional(count::<u64>(1, 1_000_000)), absent("200");
+        /// Live sessions at a time. What happens to one more is said by the pool's `evict`; only its own ever make way.
+        pub live_sessions: Option<u64> = optional(count::<u64>(1, 1_000_000)), absent("40");
         /// Turns at a time.
         pub turns: Option<u64> = optional(count::<u64>(1, 1_000_000)), absent("20");
         /// Messages in a second.

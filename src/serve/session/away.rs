@@ -39,6 +39,10 @@ pub struct Away {
     pub settling: usize,
     /// Its turn is known to have ended.
     pub finished: bool,
+    /// It stands in line for its first seat.
+    pub in_line: bool,
+    /// It could not be opened: what those are told who waited for it.
+    pub refusal: Option<Refusal>,
     /// This client comes back for it.
     pub returning: Option<Returning>,
     /// Its turn was cut; until when the client may wait for the end of it.
@@ -54,6 +58,29 @@ pub struct Asked {
     pub until: Instant,
 }
 
+/// Why what waited is refused.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// The code.
+    pub reason: Reason,
+    /// In words.
+    pub message: std::borrow::Cow<'static, str>,
+    /// The same for programs.
+    pub data: serde_json::Value,
+}
+
+impl Refusal {
+    /// Without data of its own.
+    pub fn plain(reason: Reason, message: &'static str) -> Self {
+        Self { reason, message: message.into(), data: serde_json::json!({}) }
+    }
+
+    /// Because there is no room.
+    pub fn is_full(&self) -> bool {
+        self.reason == Reason::Capacity
+    }
+}
+
 impl Away {
     /// From now on.
     pub fn new(now: Instant) -> Self {
@@ -66,6 +93,8 @@ impl Away {
             refusals: 0,
             settling,
             finished,
+            in_line: false,
+            refusal: None,
             returning: None,
             cut: None,
         }
@@ -93,6 +122,9 @@ impl Client {
         if let Some(id) = call.id {
             let purpose = Purpose::Held;
             self.requests.open(id.clone(), Open { link: NO_LINK, method: call.method, started: self.now, purpose });
+        }
+        if let Some(live) = self.live(slot) {
+            self.wake(&live);
         }
         self.advance(slot, out);
     }

@@ -193,6 +193,13 @@ impl Client {
             self.hold_call(call, slot, out);
             return true;
         }
+        if entry.parked {
+            self.call_parked(call, slot, out);
+            return true;
+        }
+        if let Some(attachment) = &entry.attachment {
+            attachment.live().touch(self.now);
+        }
         let link = entry.link;
         if call.row.route == Route::Send && call.id.is_some() {
             if !self.begin_turn(call, slot, out) {

@@ -369,7 +369,11 @@ impl Client {
         let (now, settings) = (self.now, self.shared.settings.clone());
         let table = crate::wire::Methods::get();
         let late = |open: &Open| {
-            now.saturating_duration_since(open.started) >= settings.patience(table.row(open.method).timeout)
+            let patience = settings.patience(table.row(open.method).timeout);
+            // What waits for a place at a backend has a deadline of its own, and an answer that says more.
+            let waits =
+                if matches!(open.purpose, Purpose::Held) { settings.queue_timeout } else { std::time::Duration::ZERO };
+            now.saturating_duration_since(open.started) >= patience + waits
         };
         let gathers: Vec<usize> = self
             .requests

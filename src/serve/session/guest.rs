@@ -8,6 +8,7 @@ use std::{
 use super::{calls::Call, client::Client, settings::Shared, workspace::Output};
 use crate::{
     model::{Identity, Secret},
+    session::Bearer,
     telemetry::{Rule, TenantMetrics, audit},
     tenancy::{Held, Hold, Over, Posture, Tenant, Wall},
     wire::{Reason, RequestId, reply},
@@ -88,7 +89,7 @@ impl Client {
     pub(super) fn admit_default(&mut self) {
         let Some(login) = self.shared.login.clone().filter(|login| !login.asks()) else { return };
         match login.default_identity().and_then(|who| self.shared.guest(who.clone())) {
-            Some(Ok(guest)) => self.guest = Some(guest),
+            Some(Ok(guest)) => self.welcome(guest),
             Some(Err(TurnedAway::Full(over))) => {
                 self.count_refusal_of(None, Rule::Connections);
                 // Its first request is answered with that; without one it is closed like a client that says nothing.
@@ -110,9 +111,15 @@ impl Client {
         if let Some(guest) = self.shared.guest(who) {
             let guest = guest?;
             tracing::debug!(conn = self.caller.number, client.addr = %self.caller.address, tenant = %guest.label, "logged in");
-            self.guest = Some(guest);
+            self.welcome(guest);
         }
         Ok(())
+    }
+
+    fn welcome(&mut self, guest: Guest) {
+        let limit = guest.tenant.quota.live_sessions().map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        self.bell.bear(Bearer { tenant: guest.who.tenant.clone(), limit });
+        self.guest = Some(guest);
     }
 
     /// How long this client's `connect` has to wait for what its address did.

@@ -146,6 +146,9 @@ impl Client {
         if self.go_on_returning(slot, &live, out) {
             return;
         }
+        if self.waits_for_seat(slot, &live, out) {
+            return;
+        }
         let me = self.caller.number;
         match live.step(me) {
             Step::Served if self.is_apart_from(slot) => self.come_home(slot, out),
@@ -158,6 +161,7 @@ impl Client {
                 self.open_somewhere(slot, &live, &homeless, out);
             }
             Step::Follow(home) => self.follow(slot, &live, &home, out),
+            Step::Parked => self.lie_down(slot, &live, out),
             Step::Lost => self.lose_session(slot, out),
         }
     }
@@ -180,16 +184,15 @@ impl Client {
         let me = self.caller.number;
         let from = live.home();
         let avoid = [self.avoided(), vec![from.name.clone()]].concat();
-        let place = self.shared.router.place(live.id(), self.caller.address, &avoid, self.now);
+        let cause = live.cause().unwrap_or(Cause::Drain);
+        let place = || self.shared.router.place(live.id(), self.caller.address, &avoid, self.now);
         // The successor of a process that is going away knows where its sessions live.
-        if place.is_some() && !self.draining && self.is_quiet(slot) {
+        if (cause.parks() || place().is_some()) && !self.draining && self.is_quiet(slot) {
             self.leave_home(slot);
             live.relocate(|course| course.quiet(me));
-        } else {
-            let cause = live.cause().unwrap_or(Cause::Drain);
-            if live.relocate(|course| course.refuse()) {
-                self.shared.pool.journeys.moved(cause_label(cause), MoveOutcome::Refused);
-            }
+        } else if live.relocate(|course| course.refuse()) {
+            live.refuses(self.now);
+            self.count_move(cause, MoveOutcome::Refused);
         }
     }
 
@@ -278,7 +281,10 @@ impl Client {
         let ok = matches!(answer, Some((_, true)));
         let absent = matches!(answer, Some((body, false)) if memchr::memmem::find(body, b"ession not found").is_some());
         match errand {
-            Errand::Close if ok || absent => live.relocate(|course| course.closed(me)),
+            Errand::Close if ok || absent => {
+                self.count_parked(&live);
+                live.closed(me);
+            }
             Errand::Close if answer.is_some() => live.relocate(|course| course.not_closed(me)),
             // Its link is gone: `lose_link` says the rest.
             Errand::Close => {}
@@ -321,14 +327,28 @@ impl Client {
         self.spare_turn(slot, live);
         let to = live.home();
         let outcome = if from.as_ref() == Some(&to.name) { MoveOutcome::Stayed } else { MoveOutcome::Moved };
-        self.shared.pool.journeys.moved(cause_label(cause), outcome);
-        if let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) {
+        self.count_move(cause, outcome);
+        let since = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()).map(|away| away.since);
+        if cause == Cause::Wake {
+            self.count_woken(since);
+        } else if let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) {
             let took = now.saturating_duration_since(away.since);
             self.shared.pool.journeys.duration.observe(took.as_secs_f64());
         }
         let (from, to) = (from.as_deref().unwrap_or("-"), &*to.name);
         tracing::debug!(conn = me, session = live.id(), from, backend = to, cause = ?cause, "session lives again");
         self.resettle(slot, out);
+    }
+
+    /// Counts a session that was to get another home. One that lives nowhere for a while is counted elsewhere.
+    pub(super) fn count_move(&self, cause: Cause, outcome: MoveOutcome) {
+        let cause = match cause {
+            Cause::Lost => MoveCause::Lost,
+            Cause::Drain => MoveCause::Drain,
+            Cause::Rebalance => MoveCause::Rebalance,
+            Cause::Evict | Cause::Idle | Cause::Wake => return,
+        };
+        self.shared.pool.journeys.moved(cause, outcome);
     }
 
     fn resettle(&mut self, slot: Slot, out: &mut Output) {
@@ -388,13 +408,5 @@ impl Client {
             self.tell_late_cut(slot, out);
             self.advance(slot, out);
         }
-    }
-}
-
-pub(super) fn cause_label(cause: Cause) -> MoveCause {
-    match cause {
-        Cause::Lost => MoveCause::Lost,
-        Cause::Drain => MoveCause::Drain,
-        Cause::Rebalance => MoveCause::Rebalance,
     }
 }

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    client::Client,
-    moving::{Errand, cause_label},
-    sessions::Slot,
-    workspace::Output,
-};
+use super::{away::Refusal, client::Client, moving::Errand, sessions::Slot, workspace::Output};
 use crate::{
     mux::LinkId,
     pool::{Member, Verdict},
@@ -16,7 +11,7 @@ use crate::{
         relocation::{Cause, Homeless},
     },
     telemetry::MoveOutcome,
-    wire::RequestId,
+    wire::{Reason, RequestId},
 };
 
 impl Client {
@@ -29,16 +24,22 @@ impl Client {
         // Its own turn may come later than that: so many may have lost their home at once.
         let waited = self.now.saturating_duration_since(homeless.since.max(away.not_before));
         let members = self.shared.router.pool().members().len();
-        if away.refusals > members || waited >= self.shared.settings.rehome_wait {
-            tracing::warn!(conn = self.caller.number, session = live.id(), "no backend could open the session");
-            self.shared.pool.journeys.moved(cause_label(homeless.cause), MoveOutcome::Lost);
-            return live.relocate(|course| course.give_up());
-        }
-        match self.place_of(live, homeless) {
-            Some(target) => self.open_at(slot, live, &target, out),
+        let refused = away.refusals > members;
+        match self.place_of(live, homeless).filter(|_| !refused) {
+            Some(target) if !self.seat_at(slot, live, &target, out) => {}
+            Some(target) if waited < self.shared.settings.rehome_wait => self.open_at(slot, live, &target, out),
+            _ if refused || waited >= self.shared.settings.rehome_wait => {
+                let refusal = Refusal::plain(Reason::NoBackend, "no backend could open the session; try again");
+                if homeless.cause == Cause::Wake && self.park_again(slot, live, refusal, out) {
+                    return;
+                }
+                tracing::warn!(conn = self.caller.number, session = live.id(), "no backend could open the session");
+                self.count_move(homeless.cause, MoveOutcome::Lost);
+                live.relocate(|course| course.give_up());
+            }
             // Later: one of them may come back.
-            None if !homeless.tried.is_empty() => live.relocate(|course| course.try_again()),
-            None => {}
+            _ if !homeless.tried.is_empty() => live.relocate(|course| course.try_again()),
+            _ => {}
         }
     }
 
@@ -55,12 +56,18 @@ impl Client {
 
     pub(super) fn send_opening(&mut self, slot: Slot, link: LinkId, errand: Errand, out: &mut Output) {
         let Some(entry) = self.sessions.get(slot) else { return };
-        let Some(params) = entry.params.clone() else { return };
+        let (Some(params), Some(live)) = (entry.params.clone(), self.live(slot)) else { return };
         if entry.away.as_ref().is_some_and(|away| away.cut.is_some()) {
             // What it says comes after what was missed.
             self.sessions.withhold(slot);
         }
-        let body = |id: &RequestId| if errand == Errand::Create { params.create(id) } else { params.resume(id) };
+        // What was closed by us is resumed unseen.
+        let unseen = live.cause() == Some(Cause::Wake);
+        let body = |id: &RequestId| match errand {
+            Errand::Create => params.create(id),
+            _ if unseen => params.resume_unseen(id),
+            _ => params.resume(id),
+        };
         self.send_errand(slot, link, errand, body, out);
     }
 
@@ -80,13 +87,19 @@ impl Client {
             return Some(from.clone());
         }
         let gone = homeless.from.address().is_none() || is_down_since(&homeless.from, homeless.opened);
+        if homeless.cause == Cause::Wake && self.shared.router.is_local() {
+            return from.cloned();
+        }
         if self.shared.router.is_local() || lost && !homeless.everyone_cut && !gone {
             return None;
         }
         if let Some(wish) = homeless.wish.as_ref().filter(|wish| free(wish) && !wish.is_draining()) {
             return Some(wish.clone());
         }
-        let not = [avoid.clone(), homeless.tried.clone(), vec![homeless.from.name.clone()]].concat();
+        let mut not = [avoid.clone(), homeless.tried.clone()].concat();
+        if homeless.cause != Cause::Wake {
+            not.push(homeless.from.name.clone());
+        }
         let place = self.shared.router.place(live.id(), self.caller.address, &not, self.now);
         place.filter(|member| member.verdict() != Verdict::Down).or_else(|| from.filter(|_| !lost).cloned())
     }

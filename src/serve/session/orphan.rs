@@ -43,7 +43,7 @@ impl Client {
         // Where somebody else is attached, the turn is theirs as well and goes on by itself.
         let alone = |entry: &Entry| entry.attachment.as_ref().is_some_and(|held| held.live().clients() == 1);
         let (mut own, mut shared, mut turns) = (Vec::new(), Vec::new(), 0);
-        for slot in self.sessions.slots(|entry| entry.attachment.is_some()) {
+        for slot in self.sessions.slots(|entry| entry.attachment.is_some() && !entry.parked) {
             let Some(entry) = self.sessions.get(slot) else { continue };
             let is_own = alone(entry);
             turns += usize::from(is_own && entry.busy);
@@ -52,6 +52,8 @@ impl Client {
         if turns == 0 || self.shared.settings.linger.is_none() || self.closing.is_some() {
             return false;
         }
+        // What lives nowhere needs nobody.
+        self.sessions.slots(|entry| entry.parked).into_iter().for_each(|slot| self.let_session_go(slot));
         // At once: whoever comes from now on comes back for them. One that came between the two looks attaches beside us.
         own.into_iter().for_each(|slot| self.keep(slot));
         self.client_eof.get_or_insert(self.now);

@@ -169,10 +169,13 @@ impl Client {
         if let Some(slot) = self.sessions.find(session)
             && let Some(entry) = self.sessions.get(slot).filter(|entry| entry.attachment.is_some())
         {
-            let (link, known, away) = (entry.link, entry.open, entry.away.is_some());
+            let (link, known, away, parked) = (entry.link, entry.open, entry.away.is_some(), entry.parked);
             self.remember(slot, call);
             if away {
                 return self.hold_call(call, slot, out);
+            }
+            if parked {
+                return self.call_parked(call, slot, out);
             }
             return self.open_on(call, link, Purpose::Attach { slot, known }, out);
         }
@@ -192,7 +195,7 @@ impl Client {
         } else {
             router.claim(session, (self.caller, &self.bell), self.now, &avoid)
         };
-        let Some(Claim { attachment, fresh }) = claim else {
+        let Some(Claim { attachment, fresh, full }) = claim else {
             return self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out);
         };
         if let Err(over) = self.charge(&attachment) {
@@ -215,6 +218,9 @@ impl Client {
             // It attaches where the session arrives.
             self.sessions.set_away(slot, Away::new(self.now));
             return self.hold_call(call, slot, out);
+        }
+        if let Some(full) = full {
+            return self.stand_in_line(call, slot, &full, out);
         }
         let purpose = if fresh && !rest.is_empty() {
             let (body, session) = (call.body().to_vec(), session.to_owned());
@@ -312,6 +318,7 @@ impl Client {
                 let hold = self.guest.as_ref().map(|guest| guest.tenant.quota.hold_anyway(Held::Session));
                 claim.attachment.live().charge(hold);
             }
+            self.seat_anyway(claim.attachment.live(), &home);
             let slot = self.sessions.insert(&session, claim.attachment, link);
             if let Some(entry) = self.sessions.get_mut(slot) {
                 entry.params = Some(Arc::new(Remembered::bare(&session)));

@@ -46,6 +46,8 @@ pub struct Entry {
     pub awaits_delta: bool,
     /// What its create or resume said, to open it once more elsewhere.
     pub params: Option<Arc<Remembered>>,
+    /// It lives nowhere until this client or another one needs it.
+    pub parked: bool,
     /// It is on its way to another home. Changed by [`Sessions::set_away`] and [`Sessions::take_away`].
     pub away: Option<Box<Away>>,
     /// What this client was told of it.
@@ -124,6 +126,7 @@ impl Sessions {
             doubtful: None,
             awaits_delta: false,
             params: None,
+            parked: false,
             away: None,
             told: Told::default(),
             settled: Settled::default(),
@@ -194,10 +197,9 @@ impl Sessions {
 
     /// The session is on its way.
     pub fn set_away(&mut self, slot: Slot, away: impl Into<Box<Away>>) {
-        if let Some(entry) = self.get_mut(slot)
-            && entry.away.replace(away.into()).is_none()
-        {
-            self.away += 1;
+        if let Some(entry) = self.get_mut(slot) {
+            entry.parked = false;
+            self.away += usize::from(entry.away.replace(away.into()).is_none());
         }
     }
 

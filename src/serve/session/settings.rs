@@ -52,6 +52,8 @@ pub struct SessionSettings {
     pub rehome: bool,
     /// Requests of a session wait no longer than this for its new home.
     pub rehome_wait: Duration,
+    /// Who finds no room for a session waits no longer than this.
+    pub queue_timeout: Duration,
     /// Longest wait for a backend that is to close or open a session which moves.
     pub move_timeout: Duration,
     /// A turn whose client is lost goes on for so long; `None`: it ends with its client.
@@ -87,6 +89,7 @@ impl Default for SessionSettings {
             cut_when_down: false,
             rehome: true,
             rehome_wait: Duration::from_secs(30),
+            queue_timeout: Duration::from_secs(30),
             move_timeout: Duration::from_secs(10),
             linger: Some(Duration::from_secs(60)),
             orphan_wait: Duration::from_secs(30),

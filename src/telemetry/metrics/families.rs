@@ -61,6 +61,14 @@ families! {
     orphan_answers: Counters<1> = counters("pilotfish_orphan_answers_total", ["pool"]; "Requests of backends that were refused because the client who could answer was gone.");
     stalls: Counters<2> = counters("pilotfish_stalled_turns_total", ["pool", "outcome"]; "Turns of which nothing was heard for too long.");
 
+    evictions: Counters<2> = counters("pilotfish_session_evictions_total", ["pool", "cause"]; "Idle sessions that were closed at their backend and are kept by us until they are needed.");
+    wakes: Counters<2> = counters("pilotfish_session_wakes_total", ["pool", "outcome"]; "Kept sessions that were needed again.");
+    wake_duration: Histograms<1> = histograms("pilotfish_session_wake_seconds", ["pool"], REQUEST; "From the request that needs a kept session until it is live.");
+    parked: Gauges<1> = gauges("pilotfish_sessions_parked", ["pool"]; "Sessions that have clients and are live nowhere until they are needed.");
+    admission_waiting: Gauges<1> = gauges("pilotfish_admission_waiting", ["pool"]; "Sessions that wait for a place at a backend.");
+    turn_locks: Counters<2> = counters("pilotfish_turn_locks_total", ["pool", "outcome"]; "Prompts that needed their session's turn lock.");
+    turn_lock_wait: Histograms<1> = histograms("pilotfish_turn_lock_wait_seconds", ["pool"], TURN; "How long prompts waited for another client's turn to end.");
+
     requests: Counters<3> = counters("pilotfish_requests_total", ["pool", "method", "outcome"]; "Requests of clients that were answered: ok and error by a backend, any other outcome by us.");
     request_duration: Histograms<2> = histograms("pilotfish_request_duration_seconds", ["pool", "method"], REQUEST; "From a client's request to its answer.");
     errors: Counters<1> = counters("pilotfish_errors_total", ["reason"]; "Errors that this proxy answered itself.");

@@ -13,6 +13,7 @@ use super::{
         Rejection, SessionState, Towards, TurnOutcome, Way,
     },
     life::LifeMetrics,
+    lifecycle::LifecycleMetrics,
 };
 
 /// What is counted at one listener.
@@ -132,6 +133,8 @@ pub struct PoolMetrics {
     pub panic: IntGauge,
     /// Sessions that outlive something.
     pub journeys: JourneyMetrics,
+    /// Sessions that live nowhere for a while, or wait.
+    pub lifecycle: LifecycleMetrics,
     operations: Box<[ByLabel<OperationOutcome, IntCounter>]>,
     methods: Box<[OnceLock<MethodMetrics>]>,
     maker: MethodMaker,
@@ -154,6 +157,7 @@ impl PoolMetrics {
             first_delta: of.first_delta.with([pool]),
             panic: of.pool_panic.with([pool]),
             journeys: JourneyMetrics::new(of, pool),
+            lifecycle: LifecycleMetrics::new(of, pool),
             operations: OperationKind::ALL.iter().map(operations).collect(),
             // One more than there are names: the last is `other`.
             methods: (0..=names.len()).map(|_| OnceLock::new()).collect(),

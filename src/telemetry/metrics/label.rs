@@ -193,6 +193,38 @@ labels! {
         Stalled = "stalled",
     }
 
+    /// Why a session was closed at its backend and is kept.
+    EvictCause {
+        /// Another one needed its place.
+        Limit = "limit",
+        /// Nobody had used it for long.
+        Idle = "idle",
+    }
+
+    /// What became of a kept session that was needed.
+    WakeOutcome {
+        /// It lives again.
+        Woken = "woken",
+        /// There was no room for it.
+        Full = "full",
+        /// No backend could open it.
+        Failed = "failed",
+    }
+
+    /// What became of a prompt that needed its session's turn lock.
+    LockOutcome {
+        /// It got it at once.
+        Taken = "taken",
+        /// It got it after it had waited.
+        Waited = "waited",
+        /// Another client's turn was running, and nobody waits.
+        Rejected = "rejected",
+        /// It waited for too long.
+        TimedOut = "timed_out",
+        /// The store did not answer.
+        StoreUnavailable = "store_unavailable",
+    }
+
     /// Why a session was to get another home.
     MoveCause {
         /// Its home, or the way there, was lost.

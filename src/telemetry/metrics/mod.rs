@@ -7,6 +7,7 @@ mod held;
 mod journey;
 mod label;
 mod life;
+mod lifecycle;
 mod process;
 #[cfg(test)]
 mod reference;
@@ -30,11 +31,12 @@ pub use self::{
     held::Held,
     journey::JourneyMetrics,
     label::{
-        BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, MoveCause, MoveOutcome, OperationKind,
-        OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd,
-        Towards, TurnOutcome, Way,
+        BackendState, ClientEnd, Dropped, EvictCause, Label, LinkEnd, LinkOutcome, LockOutcome, MoveCause, MoveOutcome,
+        OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState,
+        StallEnd, Towards, TurnOutcome, WakeOutcome, Way,
     },
     life::LifeMetrics,
+    lifecycle::LifecycleMetrics,
     tenant::TenantMetrics,
 };
 

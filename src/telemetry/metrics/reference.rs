@@ -1,9 +1,9 @@
 //! `docs/metrics.md`, generated from the declarations, so that the two cannot differ.
 
 use super::{
-    BackendState, ClientEnd, Dropped, Label, LinkEnd, LinkOutcome, Metrics, MoveCause, MoveOutcome, OperationKind,
-    OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd, Towards,
-    TurnOutcome, Way,
+    BackendState, ClientEnd, Dropped, EvictCause, Label, LinkEnd, LinkOutcome, LockOutcome, Metrics, MoveCause,
+    MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection,
+    SessionState, StallEnd, Towards, TurnOutcome, WakeOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -45,6 +45,9 @@ fn page() -> String {
         ("`reason` of `pilotfish_links_closed_total`", values::<LinkEnd>()),
         ("`state` of `pilotfish_sessions`", values::<SessionState>()),
         ("`outcome` of `pilotfish_turns_total`", values::<TurnOutcome>()),
+        ("`cause` of `pilotfish_session_evictions_total`", values::<EvictCause>()),
+        ("`outcome` of `pilotfish_session_wakes_total`", values::<WakeOutcome>()),
+        ("`outcome` of `pilotfish_turn_locks_total`", values::<LockOutcome>()),
         ("`cause` of `pilotfish_session_moves_total`", values::<MoveCause>()),
         ("`outcome` of `pilotfish_session_moves_total`", values::<MoveOutcome>()),
         ("`outcome` of `pilotfish_orphan_sessions_total`", values::<OrphanEnd>()),

@@ -1,0 +1,129 @@
+//! A session that lives nowhere: closed at its backend by us, kept for its clients, resumed unseen when one of them needs it.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    away::{Away, Refusal},
+    calls::Call,
+    client::Client,
+    open::NO_LINK,
+    sessions::Slot,
+    workspace::Output,
+};
+use crate::{
+    session::{Live, relocation::Cause},
+    telemetry::{EvictCause, WakeOutcome},
+    wire::reply,
+};
+
+impl Client {
+    /// The session lives nowhere now. What already waits for it needs it again; unless that was tried, and could not be done.
+    pub(super) fn lie_down(&mut self, slot: Slot, live: &Arc<Live>, out: &mut Output) {
+        let away = self.sessions.take_away(slot);
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        (entry.parked, entry.link) = (true, NO_LINK);
+        let Some(mut away) = away else { return };
+        match away.refusal.take() {
+            Some(refusal) => self.refuse_held(slot, away.held, &refusal, out),
+            None if !away.held.is_empty() => {
+                self.sessions.set_away(slot, away);
+                self.wake(live);
+            }
+            None => {}
+        }
+    }
+
+    /// A request for a session that lives nowhere.
+    pub(super) fn call_parked(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) {
+        // It is closed already: the runtime's own words for a session that its client lets go.
+        let farewell = match &*call.row.name {
+            "session.detach" | "session.destroy" => Some(serde_json::json!({ "success": true })),
+            "sessions.close" => Some(serde_json::json!({})),
+            _ => None,
+        };
+        if let Some(result) = farewell {
+            if let Some(id) = call.id {
+                self.count_ok(call);
+                self.tell(&reply::result(id, &result), out);
+            }
+            return self.let_session_go(slot);
+        }
+        self.sessions.set_away(slot, Away::new(self.now));
+        self.hurry();
+        self.hold_call(call, slot, out);
+    }
+
+    fn count_ok(&self, call: &Call<'_>) {
+        let method = self.shared.pool.method(Some(usize::from(call.method.0)));
+        method.answered(crate::telemetry::Outcome::Ok, std::time::Duration::ZERO);
+    }
+
+    /// Somebody needs it, if it is parked.
+    pub(super) fn wake(&mut self, live: &Arc<Live>) {
+        let now = self.now;
+        if live.is_parked() && live.relocate(|course| course.wake(now)) {
+            tracing::debug!(conn = self.caller.number, session = live.id(), "a parked session is needed");
+        }
+    }
+
+    /// It was closed at its backend: counted by whoever closed it.
+    pub(super) fn count_parked(&self, live: &Live) {
+        let cause = match live.cause() {
+            Some(Cause::Evict) => EvictCause::Limit,
+            Some(Cause::Idle) => EvictCause::Idle,
+            _ => return,
+        };
+        self.shared.pool.lifecycle.evictions.get(cause).inc();
+        tracing::debug!(session = live.id(), backend = &*live.home().name, ?cause, "session parked");
+    }
+
+    /// A session that was needed lives again.
+    pub(super) fn count_woken(&self, since: Option<Instant>) {
+        self.shared.pool.lifecycle.wakes.get(WakeOutcome::Woken).inc();
+        if let Some(since) = since {
+            let took = self.now.saturating_duration_since(since);
+            self.shared.pool.lifecycle.wake_duration.observe(took.as_secs_f64());
+        }
+    }
+
+    /// It cannot be opened now, and nobody has it: it lives nowhere until it is needed once more. `false`: somebody may have it.
+    pub(super) fn park_again(&mut self, slot: Slot, live: &Arc<Live>, refusal: Refusal, out: &mut Output) -> bool {
+        let wakes = live.cause() == Some(Cause::Wake);
+        let waits =
+            self.sessions.get(slot).and_then(|entry| entry.away.as_ref()).is_some_and(|away| away.cut.is_some());
+        if waits || !live.relocate(|course| course.park()) {
+            return false;
+        }
+        if wakes {
+            let outcome = if refusal.is_full() { WakeOutcome::Full } else { WakeOutcome::Failed };
+            self.shared.pool.lifecycle.wakes.get(outcome).inc();
+        }
+        live.sit(None);
+        self.shared.router.registry().room().leave_line(live);
+        if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
+            away.refusal = Some(refusal);
+        }
+        self.advance(slot, out);
+        true
+    }
+
+    /// What waited is answered with an error of ours; a client that was not attached yet is not attached.
+    pub(super) fn refuse_held(
+        &mut self,
+        slot: Slot,
+        held: Vec<super::link::Held>,
+        refusal: &Refusal,
+        out: &mut Output,
+    ) {
+        for held in held {
+            let open = held.id.as_ref().and_then(|id| self.requests.take(id));
+            if let (Some(id), Some(open)) = (&held.id, open) {
+                self.count_refusal(&open, refusal.reason);
+                self.tell_refusal(id, refusal, out);
+            }
+        }
+        if self.sessions.get(slot).is_some_and(|entry| !entry.open) {
+            self.let_session_go(slot);
+        }
+    }
+}
