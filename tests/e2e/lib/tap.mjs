@@ -52,7 +52,13 @@ export class Tap {
         const server = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
         this.#direction(client, server, connection, "client");
         this.#direction(server, client, connection, "server");
-        client.once("close", () => this.ends.push({ at: performance.now(), connection }));
+        let ended = false;
+        for (const ending of ["end", "close"]) {
+            client.once(ending, () => {
+                if (!ended) this.ends.push({ at: performance.now(), connection });
+                ended = true;
+            });
+        }
         for (const ending of ["end", "error"]) server.once(ending, () => (this.backendGone = performance.now()));
     }
 
