@@ -36,6 +36,8 @@ pub struct Live {
     hurried: AtomicU8,
     pub(super) attached: AtomicU32,
     pub(super) closed: AtomicBool,
+    /// Its backend has said that it is gone.
+    pub(super) gone: AtomicBool,
     /// Its place at a backend, while it lives there or is about to.
     seat: Mutex<Option<Seat>>,
     room: Arc<Room>,
@@ -70,6 +72,7 @@ impl Live {
             hurried: AtomicU8::new(0),
             attached: AtomicU32::new(0),
             closed: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             released: Mutex::new(None),
             turn: Mutex::default(),
             charge: Mutex::default(),
@@ -357,6 +360,12 @@ impl Attachment {
     pub fn close(self) {
         self.live.closed.store(true, Ordering::Release);
         self.registry.forget(&self.live);
+    }
+
+    /// The same, and its backend has answered that it is gone.
+    pub fn end(self) {
+        self.live.gone.store(true, Ordering::Release);
+        self.close();
     }
 
     /// The client let the session go in good order: if it was the last one, the session lives nowhere now.

@@ -170,7 +170,7 @@ impl Registry {
             return;
         }
         let now = Instant::now();
-        live.stand_up(!in_order, now);
+        live.stand_up(!in_order && !live.gone.load(Ordering::Acquire), now);
         *live.charge.lock() = None;
         *live.released.lock() = Some(now);
         if in_order {

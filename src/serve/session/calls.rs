@@ -212,7 +212,7 @@ impl Client {
         true
     }
 
-    fn purpose(&self, call: &Call<'_>, slot: Option<Slot>) -> Purpose {
+    pub(super) fn purpose(&self, call: &Call<'_>, slot: Option<Slot>) -> Purpose {
         match (call.row.route, slot) {
             (Route::End, _) if call.row.name == DELETE && self.guest.is_some() => {
                 let session = call.scan.text(call.body(), Place::SessionId).unwrap_or_default();

@@ -91,6 +91,13 @@ impl Client {
         }
     }
 
+    /// The same, and the home has answered that it is gone.
+    pub(super) fn finish_session(&mut self, slot: Slot) {
+        if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+            attachment.end();
+        }
+    }
+
     /// A link ended: everything that was open on it is answered at once, turns end, the client stays.
     pub(super) fn lose_link(&mut self, id: LinkId, why: LinkEnd, out: &mut Output) {
         let Some(mut link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };

@@ -100,7 +100,8 @@ impl Client {
     /// Whether a session whose link was lost is opened elsewhere by us: it was live, and it is known how.
     pub(super) fn may_rehome(&self, slot: Slot) -> bool {
         let serving = self.closing.is_none() && self.client_eof.is_none() && !self.draining;
-        let known = self.sessions.get(slot).is_some_and(|entry| entry.open && entry.params.is_some());
+        let known =
+            self.sessions.get(slot).is_some_and(|entry| entry.open && !entry.shut_down && entry.params.is_some());
         self.shared.settings.rehome && serving && known
     }
 

@@ -63,6 +63,9 @@ impl Client {
         }
         // What was closed by us is resumed unseen.
         let unseen = live.cause() == Some(Cause::Wake);
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            entry.reborn = unseen && errand == Errand::Create;
+        }
         let body = |id: &RequestId| match errand {
             Errand::Create => params.create(id),
             _ if unseen => params.resume_unseen(id),

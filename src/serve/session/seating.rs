@@ -110,11 +110,9 @@ impl Client {
             Limit::Pool(most) => ("pool", most),
             Limit::Tenant(most) => ("tenant", most),
         };
-        let tail = if waited {
-            format!(", and none came free in time ({} were before this one)", full.ahead)
-        } else {
-            String::new()
-        };
+        let patience = humantime::format_duration(self.shared.settings.queue_timeout);
+        let tail = format!("; waited {patience}, and {} in line were before this one", full.ahead);
+        let tail = if waited { tail } else { String::new() };
         let message = format!("all {most} live sessions of the {what} are taken{tail}");
         let data = json!({ "limit": what, "max_live_sessions": most, "position": full.ahead + 1 });
         Refusal { reason: Reason::Capacity, message: message.into(), data }

@@ -46,6 +46,10 @@ pub struct Entry {
     pub awaits_delta: bool,
     /// What its create or resume said, to open it once more elsewhere.
     pub params: Option<Arc<Remembered>>,
+    /// Its home has said that it ended; the answer to what ended it is still to come.
+    pub shut_down: bool,
+    /// It begins once more at its next home, unseen: no disk has it.
+    pub reborn: bool,
     /// It lives nowhere until this client or another one needs it.
     pub parked: bool,
     /// It is on its way to another home. Changed by [`Sessions::set_away`] and [`Sessions::take_away`].
@@ -126,6 +130,8 @@ impl Sessions {
             doubtful: None,
             awaits_delta: false,
             params: None,
+            shut_down: false,
+            reborn: false,
             parked: false,
             away: None,
             told: Told::default(),
@@ -193,6 +199,14 @@ impl Sessions {
             std::mem::replace(&mut entry.busy, false)
         });
         self.busy -= usize::from(ended);
+    }
+
+    /// Its home has said that it ended.
+    pub fn shut_down(&mut self, slot: Slot) {
+        self.end_turn(slot);
+        if let Some(entry) = self.get_mut(slot) {
+            entry.shut_down = true;
+        }
     }
 
     /// The session is on its way.
