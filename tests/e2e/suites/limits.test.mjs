@@ -9,6 +9,7 @@ import { defineTool } from "@github/copilot-sdk";
 import { census, forked, locks, LockWatch, reported } from "../lib/census.mjs";
 import { Fleet } from "../lib/fleet.mjs";
 import { metric } from "../lib/metrics.mjs";
+import { operate } from "../lib/programs.mjs";
 import { sessions as sessionsTable } from "../lib/settings.mjs";
 import { assertUnnoticed, numbers, Talk } from "../lib/talk.mjs";
 import { ask, eventually, next, PATIENCE, record, within } from "../lib/turns.mjs";
@@ -321,6 +322,116 @@ describe("a limit on live sessions", { timeout: 10 * PATIENCE }, () => {
         assert.ok(each[0].lives.size + each[1].lives.size <= 5);
         assert.ok(watch.peak <= 5, `${watch.peak} were locked at once`);
         assert.deepEqual([...watch.doubled], []);
+    });
+
+    describe("while backends come and go", () => {
+        const startTwo = async (seats, more = {}) => {
+            const settings = sessionsTable({ max_live_sessions: seats, idle_timeout: "0s", ephemeral: "none" });
+            fleet = await Fleet.start({ backends: 2, taps: true, target: "pilotfish", tables: settings, ...more });
+            watch = new LockWatch(home());
+            return fleet.client();
+        };
+
+        /** Fails unless neither CLI ever had more than `seats`, and no session had two homes. */
+        function assertBothKept(seats) {
+            for (const tap of fleet.taps) assert.ok(census(tap).peak <= seats, `${census(tap).peak} lived at once`);
+            assert.deepEqual([...watch.doubled], []);
+            assert.deepEqual(forked(home()), []);
+        }
+
+        it("is kept by those that a drained backend sends away, and parked ones delay no drain", async (t) => {
+            const client = await startTwo(3);
+            const all = await talks(client, 14);
+            for (const talk of all) await talk.say();
+            const began = performance.now();
+            const { code, stderr } = await operate(fleet.proxy, "drain", "cli-1", "--wait", "--timeout", "20s");
+            assert.equal(code, 0, stderr);
+            t.diagnostic(`drained after ${(performance.now() - began).toFixed(0)} ms`);
+            assert.equal(census(fleet.taps[0]).lives.size, 0);
+            for (const talk of all) await talk.check();
+            assert.equal(census(fleet.taps[0]).lives.size, 0, "nobody wakes there");
+            assert.equal((await operate(fleet.proxy, "undrain", "cli-1")).code, 0);
+            for (const talk of all) await talk.say();
+            for (const talk of all) talk.unnoticed();
+            assertBothKept(3);
+        });
+
+        it("is kept by those that lose their home", async () => {
+            const client = await startTwo(3);
+            const all = await talks(client, 14);
+            for (const talk of all) await talk.say();
+            fleet.clis[0].child.killGroup("SIGKILL");
+            await fleet.clis[0].child.exited;
+            for (const talk of all) await talk.say();
+            for (const talk of all) await talk.check();
+            for (const talk of all) talk.unnoticed();
+            assert.ok(census(fleet.taps[1]).peak <= 3);
+            assert.deepEqual(forked(home()), []);
+        });
+
+        it("leaves parked sessions untouched by a restart of their CLI", async () => {
+            const client = await startTwo(2, { backends: 1 });
+            const all = await talks(client, 6);
+            for (const talk of all) await talk.say();
+            fleet.clis[0].child.killGroup("SIGKILL");
+            await fleet.clis[0].child.exited;
+            await fleet.revive(0);
+            for (const talk of all) await talk.check();
+            for (const talk of all) talk.unnoticed();
+            assert.equal((await client.ping("still here")).message, "pong: still here");
+        });
+    });
+
+    it("wakes a session once for all that comes to it at once, from both of its clients", async () => {
+        const one = await start(1);
+        const two = await fleet.client();
+        const mine = await one.createSession(config());
+        await ask(mine, "first");
+        const yours = await two.resumeSession(mine.sessionId, config());
+        const [other] = await talks(one, 1);
+        await park({ id: mine.sessionId, number: "it" }, [other]);
+        const before = await counted("pilotfish_session_wakes_total");
+        const answers = await Promise.all([mine, yours].flatMap((session) => [session.getEvents(), session.rpc.name.get(), session.rpc.mode.get(), session.getEvents()]));
+        for (const at of [0, 3, 4, 7]) assert.deepEqual(answers[at].filter(({ type }) => type === "user.message").map(({ data }) => data.content), ["first"]);
+        assert.equal(await counted("pilotfish_session_wakes_total"), before + 1);
+        await park({ id: mine.sessionId, number: "it" }, [other]);
+        const idle = next(mine, "session.idle");
+        const large = "0123456789abcdef".repeat(16 * 1024);
+        assert.equal(await ask(yours, large), `You said: ${large}`, "a large one is kept until it is awake");
+        await idle;
+        assertKept(1);
+    });
+
+    it("lets either client of a parked session wait for a seat", async () => {
+        const one = await start(1);
+        const two = await fleet.client();
+        const mine = await one.createSession(config());
+        await ask(mine, "first");
+        const yours = await two.resumeSession(mine.sessionId, config());
+        const [other] = await talks(one, 1);
+        await park({ id: mine.sessionId, number: "it" }, [other]);
+        for (const [session, listener] of [[mine, yours], [yours, mine]]) {
+            const before = await counted("pilotfish_session_wakes_total");
+            const running = next(other.session, "assistant.message_delta");
+            const turn = other.say(2_000);
+            await running;
+            const idle = next(listener, "session.idle");
+            assert.equal(await ask(session, "patience"), "You said: patience");
+            await Promise.all([turn, idle]);
+            assert.equal(await counted("pilotfish_session_wakes_total"), before + 1, "it waited, and was woken once");
+            await park({ id: mine.sessionId, number: "it" }, [other]);
+        }
+        assertKept(1);
+    });
+
+    it("takes an abort of a parked session as what it is: nothing to abort", async () => {
+        const client = await start(1);
+        const [talk, other] = await talks(client, 2);
+        await talk.say();
+        await park(talk, [other]);
+        await talk.session.abort();
+        await talk.check();
+        talk.unnoticed();
     });
 });
 
