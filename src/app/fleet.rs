@@ -11,7 +11,8 @@ use crate::{
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
-    session::{Registry, Room},
+    session::{Keeper, Leases, OnLoss, Registry, Room},
+    store::Store,
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
 };
@@ -39,10 +40,11 @@ impl Fleet {
         metrics: &Arc<Metrics>,
         tracker: &TaskTracker,
         cancel: &CancellationToken,
+        store: &Arc<dyn Store>,
     ) -> Result<Self, AppError> {
         let mut pools = BTreeMap::new();
         for (name, set) in &config.pools {
-            let squadron = start_pool(name, config, metrics, tracker, cancel)?;
+            let squadron = start_pool(name, config, metrics, (tracker, cancel), store)?;
             let registry = squadron.registry.clone();
             let sweep = async move {
                 let mut ticks = tokio::time::interval(SWEEP);
@@ -52,6 +54,8 @@ impl Fleet {
                 }
             };
             tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
+            let keeper = Keeper::new(squadron.registry.clone(), crate::store::TTL);
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(keeper.run()));
             let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
             let mover = Mover::new(router, build::mover(set));
             tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
@@ -129,8 +133,8 @@ fn start_pool(
     name: &str,
     config: &Config,
     metrics: &Arc<Metrics>,
-    tracker: &TaskTracker,
-    cancel: &CancellationToken,
+    (tracker, cancel): (&TaskTracker, &CancellationToken),
+    store: &Arc<dyn Store>,
 ) -> Result<Squadron, AppError> {
     let (set, pool_name) = (&config.pools[name], Arc::<str>::from(name));
     let members = match &set.supervise {
@@ -155,7 +159,8 @@ fn start_pool(
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
     let room = Room::new(build::room(&set.sessions));
-    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room));
+    let leases = Leases::new(store.clone(), pool_name.clone(), OnLoss::RefuseNew, tracker.clone(), cancel.clone());
+    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
     Ok(Squadron { pool, registry, supervisor, operations })
 }

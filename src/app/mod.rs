@@ -189,7 +189,8 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());
     let tenants = Tenants::start(&config, &background.0, &background.1)?;
-    let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
+    let store: Arc<dyn crate::store::Store> = Arc::new(crate::store::Memory::new());
+    let fleet = Fleet::start(&config, &metrics, &background.0, &background.1, &store)?;
     let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
     let (started, stop) = (Instant::now(), Stop::default());
     let app = Arc::new(App { config, metrics, fleet, tenants, bound, started, stop, upgrade });

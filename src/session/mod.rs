@@ -4,6 +4,8 @@
 mod adopt;
 mod backlog;
 mod bell;
+mod keeper;
+pub mod lease;
 mod live;
 mod registry;
 pub mod relocation;
@@ -12,6 +14,8 @@ mod turn;
 
 pub use backlog::Backlog;
 pub use bell::Bell;
+pub use keeper::Keeper;
+pub use lease::{Leases, OnLoss};
 pub use live::{Attachment, Live};
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;

@@ -9,7 +9,7 @@ use std::{
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 
-use super::{Attachment, Bell, Live, Room, RoomSettings, room::Full};
+use super::{Attachment, Bell, Leases, Live, Room, RoomSettings, room::Full};
 use crate::pool::Member;
 
 /// Enough that two clients seldom meet at one lock.
@@ -25,6 +25,7 @@ pub struct Registry {
     hasher: RandomState,
     pub(super) linger: Duration,
     room: Arc<Room>,
+    leases: Arc<Leases>,
     /// The clients, with sessions or without.
     clients: Mutex<Vec<Weak<Bell>>>,
 }
@@ -57,13 +58,13 @@ impl Registry {
     /// An empty registry. A pin outlives its last client by `linger` (unless the session was closed in good order), so
     /// that a client that comes back at once meets the old home, which may not have let go of the session yet.
     pub fn new(linger: Duration) -> Self {
-        Self::with_room(linger, Room::new(RoomSettings::default()))
+        Self::with_room(linger, Room::new(RoomSettings::default()), Leases::alone())
     }
 
-    /// The same, with room for so many live sessions.
-    pub fn with_room(linger: Duration, room: Arc<Room>) -> Self {
+    /// The same, with room for so many live sessions, and a store.
+    pub fn with_room(linger: Duration, room: Arc<Room>, leases: Arc<Leases>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), linger, room, clients: Mutex::default() }
+        Self { shards, hasher: RandomState::new(), linger, room, leases, clients: Mutex::default() }
     }
 
     /// The seats of its live sessions.
@@ -102,12 +103,17 @@ impl Registry {
             let full = self.seat(attachment.live(), now).err();
             return Some(Claim { attachment, fresh: false, full });
         }
-        let live = Arc::new(Live::new(id, place()?, client.bearer().cloned(), self.room.clone(), now));
+        let live = Arc::new(Live::new(id, place()?, client.bearer().cloned(), self, now));
         shard.insert(id.into(), live.clone());
         let attachment = Attachment::new(live, self.clone(), client);
         // At once: the next one is placed by the counts.
         let full = self.seat(attachment.live(), now).err();
         Some(Claim { attachment, fresh: true, full })
+    }
+
+    /// What several proxies agree on.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     /// Seats a session at its home, unless it is on its way.
@@ -164,13 +170,14 @@ impl Registry {
     }
 
     /// Takes one client off. Whether it was the last is only known under the lock: two that let go at once each saw the other.
-    pub(super) fn release(&self, live: &Live, in_order: bool) {
+    pub(super) fn release(&self, live: &Live, in_order: bool, fades: bool) {
         let mut shard = self.shard(live.id()).lock();
         if live.attached.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
         let now = Instant::now();
-        live.stand_up(!in_order && !live.gone.load(Ordering::Acquire), now);
+        live.stand_up(fades && !live.gone.load(Ordering::Acquire), now);
+        self.leases.leave(live, in_order);
         *live.charge.lock() = None;
         *live.released.lock() = Some(now);
         if in_order {

@@ -200,7 +200,7 @@ impl Client {
             let ended = attachment.live().end_turn(TurnEnd::BackendLost, self.now);
             self.count_turn(slot, ended);
         }
-        attachment.detach();
+        attachment.lapse();
         self.sessions.end_turn(slot);
         if lost && busy {
             self.tell_turn_error(&session, "backend_lost", "the backend was lost in the middle of this turn", out);
