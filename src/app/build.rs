@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{operations::OperationsSettings, recycle::RecycleSettings};
+use super::{cleanup::CleanupSettings, operations::OperationsSettings, recycle::RecycleSettings};
 use crate::{
-    backend::probe::ProbeSettings,
+    backend::{ErrandSettings, probe::ProbeSettings},
     config,
     health::{Thresholds, WearLimits},
     pool::{HashKey, Policy, PoolSettings, Storage},
@@ -17,7 +17,10 @@ use crate::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
         session::SessionSettings,
     },
-    session::{Evict, RoomSettings},
+    session::{
+        Evict, RoomSettings,
+        expiry::{Ephemeral, Expiry, Patterns},
+    },
     supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
     telemetry::logs,
     tenancy::Wall,
@@ -66,6 +69,38 @@ pub(super) fn operations(name: &str, config: &config::Config) -> OperationsSetti
         drain_timeout: pool.drain_timeout,
         sessions_stay: pool.storage() == config::Storage::Local && !carries,
     }
+}
+
+/// Whoever has forgotten how to answer is asked again at the next run.
+const VISIT: Duration = Duration::from_secs(10);
+
+/// A backend looks at each of its sessions on the disk before it says the first word of their list.
+const LIST: Duration = Duration::from_secs(120);
+
+pub(super) fn cleanup(pool: &config::Pool) -> CleanupSettings {
+    let set = &pool.cleanup;
+    let exclude = || Patterns::new(set.exclude.iter().map(String::as_str));
+    CleanupSettings {
+        expiry: set.ttl.map(|ttl| Expiry { ttl, exclude: exclude() }),
+        interval: set.interval,
+        dry_run: set.dry_run,
+        rate: set.rate,
+        ephemeral: !pool.sessions.ephemeral.is_empty(),
+        linger: pool.linger,
+        visits: ErrandSettings {
+            token: pool.connection_token.clone(),
+            connect_timeout: pool.connect_timeout,
+            timeout: VISIT,
+            list_timeout: LIST,
+        },
+    }
+}
+
+fn ephemeral(set: &config::Sessions) -> Ephemeral {
+    const UNNAMED: &str = "unnamed";
+    let words = || set.ephemeral.iter().map(String::as_str);
+    let named = Patterns::new(words().filter(|word| *word != UNNAMED));
+    Ephemeral { unnamed: words().any(|word| word == UNNAMED), named }
 }
 
 pub(super) fn room(set: &config::Sessions) -> RoomSettings {
@@ -143,6 +178,7 @@ pub(super) fn session(
         queue_timeout: pool.sessions.queue_timeout,
         move_timeout: pool.move_timeout,
         linger: (pool.on_client_loss == config::OnClientLoss::FinishTurn).then_some(pool.linger),
+        ephemeral: ephemeral(&pool.sessions),
         orphan_wait: pool.orphan_wait,
         stall_after: Some(pool.stall_after).filter(|after| !after.is_zero()),
         client_timeout: set.client_timeout,

@@ -5,7 +5,14 @@ use std::{cell::LazyCell, collections::BTreeMap, sync::Arc, time::Duration, time
 use ahash::AHashMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{AppError, build, observer::Observer, operations::Operations, recycle::Recycler};
+use super::{
+    AppError, build,
+    cleanup::{Cleaner, Cleanup, Departures, Remover},
+    observer::Observer,
+    operations::Operations,
+    recycle::Recycler,
+    tenants::Tenants,
+};
 use crate::{
     backend::{probe, probe::ProbeObserver, resolve},
     config::{self, Config},
@@ -15,6 +22,7 @@ use crate::{
     store::Store,
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
+    tenancy::Wall,
 };
 
 /// Pins that nobody holds are swept so often.
@@ -26,6 +34,7 @@ pub(super) struct Squadron {
     pub registry: Arc<Registry>,
     pub supervisor: Option<Supervisor>,
     pub operations: Operations,
+    pub cleanup: Arc<Cleanup>,
 }
 
 /// All pools by name.
@@ -38,9 +47,10 @@ impl Fleet {
     pub(super) fn start(
         config: &Config,
         metrics: &Arc<Metrics>,
+        tenants: &Tenants,
+        store: &Arc<dyn Store>,
         tracker: &TaskTracker,
         cancel: &CancellationToken,
-        store: &Arc<dyn Store>,
     ) -> Result<Self, AppError> {
         let mut pools = BTreeMap::new();
         for (name, set) in &config.pools {
@@ -67,6 +77,7 @@ impl Fleet {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
                 squadron.operations.spawn(recycler.run());
             }
+            squadron.clean_up(tenants.wall(name), metrics);
             pools.insert(name.clone(), squadron);
         }
         Ok(Self { pools })
@@ -110,6 +121,18 @@ impl Fleet {
 }
 
 impl Squadron {
+    /// Begins to delete what nobody needs any more.
+    fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, metrics: &Metrics) {
+        let remover = || Remover::new(self.clone(), wall.clone(), None);
+        let metrics = metrics.pool(self.pool.name());
+        if let Some(cleaner) = Cleaner::new(remover(), metrics.clone()) {
+            self.operations.spawn(cleaner.run());
+        }
+        if self.cleanup.settings().ephemeral {
+            self.operations.spawn(Departures::new(remover(), metrics).run());
+        }
+    }
+
     /// What the processes of each backend use that we started.
     pub(super) async fn usage(&self) -> AHashMap<Arc<str>, Usage> {
         let Some(supervisor) = &self.supervisor else { return AHashMap::new() };
@@ -162,7 +185,8 @@ fn start_pool(
     let leases = Leases::new(store.clone(), pool_name.clone(), OnLoss::RefuseNew, tracker.clone(), cancel.clone());
     let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
-    Ok(Squadron { pool, registry, supervisor, operations })
+    let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
+    Ok(Squadron { pool, registry, supervisor, operations, cleanup })
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {

@@ -7,9 +7,11 @@
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
+//! - `cleanup`: sessions that nobody has used for long, or whose clients have gone, are deleted.
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
+mod cleanup;
 mod doors;
 mod fleet;
 mod observer;
@@ -190,7 +192,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     let background = (TaskTracker::new(), CancellationToken::new());
     let tenants = Tenants::start(&config, &background.0, &background.1)?;
     let store: Arc<dyn crate::store::Store> = Arc::new(crate::store::Memory::new());
-    let fleet = Fleet::start(&config, &metrics, &background.0, &background.1, &store)?;
+    let fleet = Fleet::start(&config, &metrics, &tenants, &store, &background.0, &background.1)?;
     let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
     let (started, stop) = (Instant::now(), Stop::default());
     let app = Arc::new(App { config, metrics, fleet, tenants, bound, started, stop, upgrade });

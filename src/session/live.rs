@@ -57,6 +57,8 @@ pub struct Live {
     /// What it told while its client was lost.
     backlog: Mutex<Option<Backlog>>,
     kept: AtomicBool,
+    /// It ends with its clients.
+    pub(super) ephemeral: AtomicBool,
     /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
     teller: AtomicU32,
 }
@@ -85,6 +87,7 @@ impl Live {
             charge: Mutex::default(),
             backlog: Mutex::default(),
             kept: AtomicBool::new(false),
+            ephemeral: AtomicBool::new(false),
             teller: AtomicU32::new(0),
         }
     }
@@ -185,11 +188,6 @@ impl Live {
         if self.is_parked() {
             self.leases.leave(self, true);
         }
-    }
-
-    /// Whether it ends with its clients.
-    pub fn is_ephemeral(&self) -> bool {
-        false
     }
 
     /// Whose it is, where tenants are apart: that of its first client.

@@ -4,6 +4,8 @@
 mod adopt;
 mod backlog;
 mod bell;
+mod departed;
+pub mod expiry;
 mod keeper;
 pub mod lease;
 mod live;
@@ -14,6 +16,7 @@ mod turn;
 
 pub use backlog::Backlog;
 pub use bell::Bell;
+pub use departed::{Condemned, Departed};
 pub use keeper::Keeper;
 pub use lease::{Leases, OnLoss};
 pub use live::{Attachment, Live};

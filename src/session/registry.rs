@@ -9,7 +9,7 @@ use std::{
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 
-use super::{Attachment, Bell, Leases, Live, Room, RoomSettings, room::Full};
+use super::{Attachment, Bell, Leases, Live, Room, RoomSettings, departed::Departures, room::Full};
 use crate::pool::Member;
 
 /// Enough that two clients seldom meet at one lock.
@@ -28,6 +28,8 @@ pub struct Registry {
     leases: Arc<Leases>,
     /// The clients, with sessions or without.
     clients: Mutex<Vec<Weak<Bell>>>,
+    /// Sessions that end with their clients.
+    pub(super) departures: Departures,
 }
 
 /// What a claim gave.
@@ -64,7 +66,15 @@ impl Registry {
     /// The same, with room for so many live sessions, and a store.
     pub fn with_room(linger: Duration, room: Arc<Room>, leases: Arc<Leases>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), linger, room, leases, clients: Mutex::default() }
+        Self {
+            shards,
+            hasher: RandomState::new(),
+            linger,
+            room,
+            leases,
+            clients: Mutex::default(),
+            departures: Departures::default(),
+        }
     }
 
     /// The seats of its live sessions.
@@ -89,7 +99,7 @@ impl Registry {
     }
 
     /// Attaches `client` to `id` at its home, or places it with `place` if it lives nowhere. Two clients that
-    /// come at the same time get the same home. `None` if `place` finds none.
+    /// come at the same time get the same home. `None` if `place` finds none, or it is being deleted.
     pub fn claim(
         self: &Arc<Self>,
         id: &str,
@@ -98,12 +108,17 @@ impl Registry {
         place: impl FnOnce() -> Option<Arc<Member>>,
     ) -> Option<Claim> {
         let mut shard = self.shard(id).lock();
+        if self.departures.is_condemned(id) {
+            return None;
+        }
         if let Some(live) = shard.get(id).filter(|live| self.holds(live, now)) {
+            self.departures.returned(id);
             let attachment = Attachment::new(live.clone(), self.clone(), client);
             let full = self.seat(attachment.live(), now).err();
             return Some(Claim { attachment, fresh: false, full });
         }
         let live = Arc::new(Live::new(id, place()?, client.bearer().cloned(), self, now));
+        live.set_ephemeral(self.departures.returned(id));
         shard.insert(id.into(), live.clone());
         let attachment = Attachment::new(live, self.clone(), client);
         // At once: the next one is placed by the counts.
@@ -180,6 +195,7 @@ impl Registry {
         self.leases.leave(live, in_order);
         *live.charge.lock() = None;
         *live.released.lock() = Some(now);
+        self.departures.left(live, now);
         if in_order {
             live.closed.store(true, Ordering::Release);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DAY, HOUR, ZERO, ms};
 use crate::config::{
-    kind::{choice, count, duration, one_of},
+    kind::{choice, count, duration, ephemeral, one_of},
     section::section,
 };
 
@@ -22,6 +22,10 @@ section! {
         pub queue_timeout: Duration = duration(ms(10), HOUR), text("30s");
         /// After how long an idle session is closed at its backend; it is kept, and resumed when it is needed. 0s: never.
         pub idle_timeout: Duration = duration(ZERO, 366 * DAY), text("30m");
+        /// Which sessions are deleted when their last client has gone for as long as the pool's `linger`: "unnamed" (those whose
+        /// client gave no id, or a random UUID, as the SDKs do where their application gives none), "none", or those whose ids
+        /// match a pattern such as "tmp-*". A list is any of these. Only sessions that were created through pilotfish.
+        pub ephemeral: Vec<String> = ephemeral(), text("unnamed");
         /// Who may send prompts to a session that several clients share while a turn of it runs.
         pub lock: Lock = one_of::<Lock>(), text("off");
         /// How long a prompt waits for another client's turn to end.

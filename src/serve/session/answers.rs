@@ -146,7 +146,10 @@ impl Client {
             // there until that is answered (15 to 47 ms later, measured on 1.0.102).
             EventKind::Shutdown => match self.is_being_ended(slot) {
                 true => self.sessions.shut_down(slot),
-                false => self.end_session(slot),
+                false => {
+                    self.spare(&live);
+                    self.end_session(slot);
+                }
             },
             EventKind::Failed | EventKind::Aborted => {}
         }

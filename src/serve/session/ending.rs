@@ -195,6 +195,9 @@ impl Client {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         let Some(attachment) = entry.attachment.take() else { return };
         let (session, busy) = (entry.id.clone(), entry.busy);
+        if lost {
+            self.spare(attachment.live());
+        }
         // A second client's link may still hold the session up; its turn is that client's to end.
         if attachment.live().clients() == 1 {
             let ended = attachment.live().end_turn(TurnEnd::BackendLost, self.now);

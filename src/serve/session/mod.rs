@@ -10,6 +10,7 @@
 //! - `away`, `moving`, `opening`, `missed`, `remembered`, `settled`: a session that changes its home.
 //! - `drained`: links that nobody needs; `stalled`: a turn of which nothing is heard.
 //! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
+//! - `kind`: sessions that end with their clients.
 //! - `goodbye`, `stage`: the end of a connection; serving, draining, over.
 //! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
 
@@ -29,6 +30,7 @@ mod goodbye;
 mod greeting;
 mod guest;
 mod inbound;
+mod kind;
 mod link;
 mod lobby;
 mod meter;

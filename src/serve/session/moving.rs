@@ -381,6 +381,7 @@ impl Client {
         let away = self.sessions.take_away(slot);
         self.tell_end_of_cut(slot, away.as_deref(), false, out);
         if let Some(attachment) = self.sessions.get_mut(slot).and_then(|entry| entry.attachment.take()) {
+            self.spare(attachment.live());
             // Others may be attached where this client could not follow.
             if attachment.live().clients() > 1 && attachment.live().cause().is_some() && !attachment.live().is_lost() {
                 attachment.detach();

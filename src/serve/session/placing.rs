@@ -196,7 +196,7 @@ impl Client {
             router.claim(session, (self.caller, &self.bell), self.now, &avoid)
         };
         let Some(Claim { attachment, fresh, full }) = claim else {
-            return self.refuse(call, Reason::NoBackend, "no healthy backend in the pool", out);
+            return self.refuse_unplaced(call, session, out);
         };
         if let Err(over) = self.charge(&attachment) {
             attachment.detach();
@@ -211,6 +211,7 @@ impl Client {
         let slot = self.sessions.insert(session, attachment, link);
         self.borrows |= !self.may_end(session);
         self.remember(slot, call);
+        self.note_kind(slot, call, fresh && !resumes);
         if kept && !on_its_way {
             return self.come_back(call, slot, link, out);
         }
@@ -331,5 +332,6 @@ impl Client {
         if let Some(entry) = self.sessions.get_mut(slot) {
             (entry.open, entry.comeback) = (true, None);
         }
+        self.settle_kind(slot);
     }
 }

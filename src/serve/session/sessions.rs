@@ -30,6 +30,8 @@ pub struct Entry {
     pub link: LinkId,
     /// Its id was recorded for this client by the create that is not answered yet.
     pub claimed: bool,
+    /// The create that is not answered yet makes a session that ends with its clients.
+    pub makes_ephemeral: bool,
     /// The session's own folder on the backend's host, as its create or resume was answered.
     pub workspace: Option<Box<str>>,
     /// A create or resume was answered with a result: the session is live for this client.
@@ -122,6 +124,7 @@ impl Sessions {
             home,
             link,
             claimed: false,
+            makes_ephemeral: false,
             workspace: None,
             open: false,
             busy: false,

@@ -8,6 +8,7 @@ use super::{door::Door, lobby::Lobby, stage::Stages};
 use crate::{
     model::Secret,
     route::Router,
+    session::expiry::Ephemeral,
     telemetry::{BackendMetrics, ListenerMetrics, Metrics, PoolMetrics},
     tenancy::{Login, Patience as AddressPatience, Wall},
     wire::methods::Patience,
@@ -58,6 +59,8 @@ pub struct SessionSettings {
     pub move_timeout: Duration,
     /// A turn whose client is lost goes on for so long; `None`: it ends with its client.
     pub linger: Option<Duration>,
+    /// Which sessions end with their clients.
+    pub ephemeral: Ephemeral,
     /// What only a lost client could answer is refused after this.
     pub orphan_wait: Duration,
     /// A turn of which nothing was heard for so long is looked at; `None`: never.
@@ -92,6 +95,7 @@ impl Default for SessionSettings {
             queue_timeout: Duration::from_secs(30),
             move_timeout: Duration::from_secs(10),
             linger: Some(Duration::from_secs(60)),
+            ephemeral: Ephemeral { unnamed: true, ..Ephemeral::default() },
             orphan_wait: Duration::from_secs(30),
             stall_after: Some(Duration::from_secs(600)),
             client_timeout: Duration::from_secs(60),

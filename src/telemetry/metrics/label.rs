@@ -31,6 +31,7 @@ macro_rules! labels {
         }
     )+};
 }
+pub(super) use labels;
 
 labels! {
     /// Why we answered with an error: the wire codes' reasons and the refusals of the reader.
