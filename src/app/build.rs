@@ -15,7 +15,7 @@ use crate::{
     route::MoverSettings,
     serve::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
-        session::SessionSettings,
+        session::{LockPolicy, SessionSettings},
     },
     session::{
         Evict, RoomSettings,
@@ -175,6 +175,13 @@ pub(super) fn session(
         tenant_metrics,
         rehome: pool.rehome,
         rehome_wait: pool.rehome_wait,
+        lock: match pool.sessions.lock {
+            config::Lock::Off => LockPolicy::Off,
+            config::Lock::Reject => LockPolicy::Reject,
+            config::Lock::Queue => LockPolicy::Queue,
+            config::Lock::SteerOwn => LockPolicy::SteerOwn,
+        },
+        lock_timeout: pool.sessions.lock_timeout,
         queue_timeout: pool.sessions.queue_timeout,
         move_timeout: pool.move_timeout,
         linger: (pool.on_client_loss == config::OnClientLoss::FinishTurn).then_some(pool.linger),

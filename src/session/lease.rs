@@ -78,8 +78,37 @@ pub struct Grip {
     pub hold: Hold,
 }
 
-/// An answer of the store that a client waits for.
-pub type Answer = Arc<Mutex<Option<Result<Locked, StoreError>>>>;
+/// A client's wish for a session's turn lock. Dropped, it leaves the line, and gives back what it got and nobody took.
+#[derive(Debug)]
+pub struct Ticket {
+    live: Arc<Live>,
+    waiter: Waiter,
+    answer: Mutex<Option<Result<Locked, StoreError>>>,
+}
+
+impl Ticket {
+    /// For a client of `live`.
+    pub fn new(live: Arc<Live>, waiter: Waiter) -> Arc<Self> {
+        Arc::new(Self { live, waiter, answer: Mutex::default() })
+    }
+
+    /// The store's answer, once.
+    pub fn take(&self) -> Option<Result<Locked, StoreError>> {
+        self.answer.lock().take()
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let leases = self.live.leases();
+        match self.answer.get_mut().take() {
+            Some(Ok(Locked::Held(hold))) => leases.unlock_hold(&self.live, hold.token),
+            // Whether it is still in the line nobody has to know.
+            _ if self.waiter.lines_up => leases.leave_line(&self.live, self.waiter.number),
+            _ => {}
+        }
+    }
+}
 
 /// Asks the store for the sessions of one pool.
 #[derive(Debug)]
@@ -210,12 +239,12 @@ impl Leases {
     }
 
     /// Asks for a session's turn lock. The client hears by its bell.
-    pub fn lock(self: &Arc<Self>, live: &Arc<Live>, bell: &Arc<Bell>, waiter: Waiter, answer: Answer) {
-        let (me, live, bell) = (self.clone(), live.clone(), bell.clone());
+    pub fn lock(self: &Arc<Self>, ticket: &Arc<Ticket>, bell: &Arc<Bell>) {
+        let (me, ticket, bell) = (self.clone(), ticket.clone(), bell.clone());
         self.run(async move {
-            let locked = me.store.lock(&me.key(live.id()), &waiter).await;
-            *answer.lock() = Some(locked);
-            bell.ring(&live);
+            let locked = me.store.lock(&me.key(ticket.live.id()), &ticket.waiter).await;
+            *ticket.answer.lock() = Some(locked);
+            bell.ring(&ticket.live);
         });
     }
 
@@ -228,7 +257,7 @@ impl Leases {
     }
 
     /// Gives back a lock that nobody wants any more.
-    pub fn unlock_hold(self: &Arc<Self>, live: &Live, token: u64) {
+    fn unlock_hold(self: &Arc<Self>, live: &Live, token: u64) {
         let (me, key) = (self.clone(), self.key(live.id()));
         self.run(async move {
             // What is not given back runs out.
@@ -237,7 +266,7 @@ impl Leases {
     }
 
     /// `waiter` does not wait for a session's turn lock any more.
-    pub fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64) {
+    fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64) {
         let (me, key) = (self.clone(), self.key(live.id()));
         self.run(async move {
             // Whoever does not ask again falls out of the line by itself.

@@ -1,11 +1,6 @@
 //! Sessions that end with their clients, and those that do not.
 
-use super::{
-    calls::Call,
-    client::Client,
-    sessions::Slot,
-    workspace::Output,
-};
+use super::{calls::Call, client::Client, sessions::Slot, workspace::Output};
 use crate::{
     session::Live,
     wire::{Reason, scan::Place},
