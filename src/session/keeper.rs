@@ -14,6 +14,9 @@ use super::{
 };
 use crate::store::{Claimed, Key, Locked, Renewed, Told, Waiter, Wish};
 
+/// Turns whose client has gone are looked at this often.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// The keeper of one pool.
 pub struct Keeper {
     registry: Arc<Registry>,
@@ -34,8 +37,11 @@ impl Keeper {
         let mut told = self.leases.store().listen();
         let mut ticks = tokio::time::interval(self.every.max(Duration::from_millis(10)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = looks.tick() => self.leases.end_left_turns(Instant::now()),
                 _ = ticks.tick(), if self.leases.is_shared() => self.renew().await,
                 heard = told.recv() => match heard {
                     Ok(told) => self.hear(told).await,

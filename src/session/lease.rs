@@ -5,10 +5,11 @@
 use std::{
     future::Future,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Waker},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
@@ -124,6 +125,8 @@ pub struct Leases {
     on_loss: OnLoss,
     /// The store is away, or is back and has not been asked about every hold yet.
     away: AtomicBool,
+    /// Turns whose client is gone, and until when each keeps its lock.
+    left: Mutex<Vec<(Weak<Live>, u32, Instant)>>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -137,7 +140,7 @@ impl Leases {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { store, pool, on_loss, away: AtomicBool::new(false), tracker, cancel })
+        Arc::new(Self { store, pool, on_loss, away: AtomicBool::new(false), left: Mutex::default(), tracker, cancel })
     }
 
     /// Of a proxy on its own.
@@ -300,6 +303,32 @@ impl Leases {
         let Some(mine) = grip.take_if(|grip| grip.client == client) else { return };
         drop(grip);
         self.unlock_hold(live, mine.hold.token);
+    }
+
+    /// The client whose turn it is has gone, and the turn runs on: the lock is kept until it ends, or until then.
+    pub(super) fn leave_turn(&self, live: &Arc<Live>, client: u32, until: Instant) {
+        if live.lease().grip().is_some_and(|grip| grip.client == client) {
+            self.left.lock().push((Arc::downgrade(live), client, until));
+        }
+    }
+
+    /// Gives back the locks of clients that are gone, where the turn has ended or the time is over.
+    pub fn end_left_turns(self: &Arc<Self>, now: Instant) {
+        let over = |(live, _, until): &mut (Weak<Live>, u32, Instant)| {
+            *until <= now || live.upgrade().is_none_or(|live| !live.is_busy())
+        };
+        let over: Vec<_> = {
+            let mut left = self.left.lock();
+            if left.is_empty() {
+                return;
+            }
+            left.extract_if(.., over).collect()
+        };
+        for (live, client, _) in over {
+            if let Some(live) = live.upgrade() {
+                self.unlock(&live, client);
+            }
+        }
     }
 
     /// Gives back a lock that nobody wants any more.

@@ -412,11 +412,24 @@ impl Attachment {
     }
 }
 
+impl Attachment {
+    /// Its client's turn is over; one that runs on for others keeps its lock until it ends, or the linger is over.
+    fn give_back_turn(&self) {
+        let leases = &self.live.leases;
+        if self.live.is_busy() && self.live.clients() > 1 {
+            let until = Instant::now() + self.registry.departure_linger();
+            leases.leave_turn(&self.live, self.client, until);
+        } else {
+            leases.unlock(&self.live, self.client);
+        }
+    }
+}
+
 impl Drop for Attachment {
     fn drop(&mut self) {
         // The next client that hears of a turn tells it.
         let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
-        self.live.leases.unlock(&self.live, self.client);
+        self.give_back_turn();
         // However it ends: nobody may wait for a lost client that is gone.
         self.live.unkeep(self.client);
         // What lives nowhere has no home that it could be met at.

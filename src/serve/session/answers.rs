@@ -49,7 +49,9 @@ impl Client {
                 // Deltas are nearly all there is, and nothing but the first of a turn matters.
                 if !kind.ends_with(b"_delta") || self.sessions.awaits_delta() {
                     self.session_event(link, session, kind, frame);
-                    if kind == b"session.start" && self.begins_unseen(session) {
+                    if kind == b"session.start" && self.begins_unseen(session)
+                        || self.sessions.has_locks() && self.keeps_end_back(session, kind)
+                    {
                         return false;
                     }
                 }
@@ -122,6 +124,10 @@ impl Client {
             entry.doubtful = None;
         }
         let Some(live) = entry.attachment.as_ref().map(|attachment| attachment.live().clone()) else { return };
+        if kind == EventKind::Idle && entry.own_turn_awaited {
+            // It is the end of the turn that this client had waited for.
+            return;
+        }
         if kind == EventKind::Idle && entry.sends > 0 {
             // An answer to a prompt is still open: most likely the idle that came is an earlier turn's.
             entry.doubtful = Some(now);
@@ -132,6 +138,9 @@ impl Client {
             self.shared.pool.first_delta.observe(after.as_secs_f64());
         }
         self.count_turn(slot, ended);
+        if ended.is_some() {
+            self.turn_is_over(slot, &live);
+        }
         match kind {
             EventKind::Started => self.sessions.confirm_turn(slot),
             EventKind::Delta => self.sessions.delta_came(slot),
@@ -267,6 +276,7 @@ impl Client {
     fn sent(&mut self, slot: Slot, ok: bool) {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.sends = entry.sends.saturating_sub(1);
+        entry.own_turn_awaited = false;
         entry.confirmed |= ok;
         if !ok {
             entry.told.unprompted();

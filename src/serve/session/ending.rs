@@ -70,6 +70,7 @@ impl Client {
             Purpose::Send(slot) => {
                 if let Some(entry) = self.sessions.get_mut(slot) {
                     entry.sends = entry.sends.saturating_sub(1);
+                    entry.own_turn_awaited = false;
                     entry.told.unprompted();
                 }
             }
@@ -226,6 +227,9 @@ impl Client {
     }
 
     fn tell_made_up(&mut self, session: &str, kind: &str, data: &serde_json::Value, out: &mut Output) {
+        if self.awaits_turn(session) {
+            return; // It was another client's turn.
+        }
         let timestamp = humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string();
         let event_id = uuid::Uuid::new_v4().to_string();
         let body = reply::event(session, kind, data, &event_id, &timestamp);

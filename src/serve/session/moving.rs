@@ -61,6 +61,7 @@ impl Client {
                 self.yield_session(slot, &live, out);
                 self.advance(slot, out);
                 self.look_at_line(slot, &live, out);
+                self.give_back_turn(slot);
             }
         }
         true

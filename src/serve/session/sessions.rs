@@ -58,6 +58,8 @@ pub struct Entry {
     pub parked: bool,
     /// Prompts that wait for another client's turn to end. Changed by [`Sessions::line_up`] and [`Sessions::leave_line`].
     pub in_line: Option<Box<InLine>>,
+    /// It has the lock since a moment ago: until its prompt is answered, an end of a turn is that of an earlier one.
+    pub own_turn_awaited: bool,
     /// This client has the turn lock. Changed by [`Sessions::grips`].
     pub grips: bool,
     /// It is on its way to another home. Changed by [`Sessions::set_away`] and [`Sessions::take_away`].
@@ -146,6 +148,7 @@ impl Sessions {
             rest: Vec::new(),
             parked: false,
             in_line: None,
+            own_turn_awaited: false,
             grips: false,
             away: None,
             told: Told::default(),

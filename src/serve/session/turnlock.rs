@@ -54,6 +54,8 @@ pub struct InLine {
     held: Vec<Held>,
     since: Instant,
     asked: Option<Instant>,
+    /// It was not told that a turn ended.
+    kept_idle: bool,
     ticket: Arc<Ticket>,
 }
 
@@ -85,7 +87,7 @@ impl Client {
             let lines_up = !self.rejects_turns();
             let waiter = Waiter { number: u64::from(self.caller.number), label: self.label(), lines_up };
             let ticket = Ticket::new(live.clone(), waiter);
-            self.sessions.line_up(slot, InLine { held: Vec::new(), since: now, asked: None, ticket });
+            self.sessions.line_up(slot, InLine { held: Vec::new(), since: now, asked: None, kept_idle: false, ticket });
             self.hurry();
         }
         let Some(line) = self.sessions.get_mut(slot).and_then(|entry| entry.in_line.as_mut()) else { return };
@@ -164,6 +166,9 @@ impl Client {
         lifecycle.locks.get(if at_once { LockOutcome::Taken } else { LockOutcome::Waited }).inc();
         lifecycle.lock_wait.observe(waited.as_secs_f64());
         self.sessions.grips(slot, true);
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            entry.own_turn_awaited = true;
+        }
         for held in line.held {
             self.release(&held, out);
         }
@@ -173,6 +178,11 @@ impl Client {
 
     fn refuse_line(&mut self, slot: Slot, outcome: LockOutcome, refusal: &Refusal, out: &mut Output) {
         let Some(line) = self.sessions.leave_line(slot) else { return };
+        let idle = line.kept_idle && self.live(slot).is_some_and(|live| !live.is_busy());
+        if let Some(session) = self.sessions.get(slot).filter(|_| idle).map(|entry| entry.id.clone()) {
+            // Before the refusal: whoever hears that may send the next prompt at once, and this is not its end.
+            self.tell_idle(&session, out);
+        }
         for held in line.held {
             let open = held.id.as_ref().and_then(|id| self.requests.take(id));
             if let (Some(id), Some(open)) = (&held.id, open) {
@@ -181,6 +191,37 @@ impl Client {
                 self.tell_refusal(id, refusal, out);
             }
         }
+    }
+
+    /// A turn of the session has ended: its client may be another one, which hears of it later by its own link.
+    pub(super) fn turn_is_over(&self, slot: Slot, live: &Arc<Live>) {
+        if self.shared.settings.lock != LockPolicy::Off {
+            live.leases().end_left_turns(self.now);
+            if self.sessions.get(slot).is_some_and(|entry| !entry.grips) {
+                live.ring();
+            }
+        }
+    }
+
+    /// A client whose prompt waits does not hear that another one's turn has ended or failed: an SDK's `sendAndWait` would take it
+    /// for the end of its own. The runtime does the same for prompts in its own queue: one idle for all of them.
+    pub(super) fn keeps_end_back(&mut self, session: &[u8], kind: &[u8]) -> bool {
+        let Ok(session) = std::str::from_utf8(session) else { return false };
+        let idle = kind == b"session.idle";
+        if !idle && kind != b"session.error" || !self.awaits_turn(session) {
+            return false;
+        }
+        let slot = self.sessions.find(session);
+        if let Some(line) = slot.and_then(|slot| self.sessions.get_mut(slot)?.in_line.as_mut()) {
+            line.kept_idle = idle;
+        }
+        true
+    }
+
+    /// A prompt of this client for that session waits, or went out a moment ago and was not answered yet.
+    pub(super) fn awaits_turn(&self, session: &str) -> bool {
+        let entry = self.sessions.find(session).and_then(|slot| self.sessions.get(slot));
+        entry.is_some_and(|entry| entry.in_line.is_some() || entry.own_turn_awaited)
     }
 
     /// Who has the lock, and since when; without the name of another tenant.
@@ -214,6 +255,9 @@ impl Client {
             return;
         }
         self.sessions.grips(slot, false);
+        if let Some(entry) = self.sessions.get_mut(slot) {
+            entry.own_turn_awaited = false;
+        }
         live.leases().unlock(&live, self.caller.number);
     }
 
@@ -224,7 +268,11 @@ impl Client {
         }
         let now = self.now;
         for slot in self.sessions.slots(|entry| entry.in_line.is_some()) {
-            let Some(live) = self.live(slot) else { continue };
+            let Some(live) = self.live(slot) else {
+                let refusal = Refusal::plain(Reason::SessionLost, "the session's backend is gone; resume the session");
+                self.refuse_line(slot, LockOutcome::Rejected, &refusal, out);
+                continue;
+            };
             let rested = |asked: Instant| now.saturating_duration_since(asked) >= AGAIN;
             if let Some(line) = self.sessions.get_mut(slot).and_then(|entry| entry.in_line.as_mut())
                 && line.asked.is_none_or(rested)
