@@ -5,8 +5,9 @@
 //! - [`AdminSource`]: what it asks the proxy; [`Status`], [`Readiness`]: what it is told.
 //! - `door`: the sockets, with their limits; `host`: whom a loopback listener answers; `routes`: the answers; `shares`: who else
 //!   may attach to a session; `operations`: orders about backends; `reason`: what both of them ask for; `upgrade`: another
-//!   process takes our place.
+//!   process takes our place; `cleanup`: sessions that are deleted.
 
+mod cleanup;
 mod door;
 mod host;
 mod operations;
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::MetricsError;
+pub use cleanup::{CleanupBegun, CleanupRun, CleanupStatus};
 pub use operations::{BackendName, Begun, Order, OrderRefusal};
 pub use shares::{ShareAsk, ShareRefusal, ShareStatus};
 pub use status::{
@@ -57,6 +59,12 @@ pub trait AdminSource: Send + Sync + 'static {
 
     /// Begins what an operator wants done with backends, for the reason given.
     fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal>;
+
+    /// What the clean-up of every pool has done.
+    fn cleanups(&self) -> Vec<CleanupStatus>;
+
+    /// Has a pool's clean-up run now, for the reason given; as a dry run or not, or as the config says.
+    fn clean_up(&self, pool: &str, dry_run: Option<bool>, reason: &str) -> Result<CleanupBegun, OrderRefusal>;
 
     /// Whether another process takes our place.
     fn upgrade(&self) -> UpgradeStatus;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use tracing::error;
 
-use super::{AdminSource, host::Hosts, operations, shares, upgrade};
+use super::{AdminSource, cleanup, host::Hosts, operations, shares, upgrade};
 use crate::telemetry::TEXT_FORMAT;
 
 type Source = Arc<dyn AdminSource>;
@@ -28,6 +28,7 @@ pub fn router(source: Source, hosts: Hosts) -> Router {
         .route("/status", get(status))
         .route("/shares", get(shares::list).post(shares::grant).delete(shares::revoke))
         .merge(operations::routes())
+        .route("/cleanup", get(cleanup::list).post(cleanup::begin))
         .route("/upgrade", get(upgrade::state).post(upgrade::begin))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such page") })
         .method_not_allowed_fallback(|| async { refusal(StatusCode::METHOD_NOT_ALLOWED, "not a method of this page") })

@@ -6,18 +6,21 @@ use std::{
     time::Duration,
 };
 
-use super::{operations::OperationsSettings, recycle::RecycleSettings};
+use super::{cleanup::CleanupSettings, operations::OperationsSettings, recycle::RecycleSettings};
 use crate::{
-    backend::probe::ProbeSettings,
+    backend::{ErrandSettings, probe::ProbeSettings},
     config,
     health::{Thresholds, WearLimits},
     pool::{HashKey, Policy, PoolSettings, Storage},
     route::MoverSettings,
     serve::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
-        session::SessionSettings,
+        session::{LockPolicy, SessionSettings},
     },
-    session::{Evict, RoomSettings},
+    session::{
+        Evict, OnLoss, RoomSettings,
+        expiry::{Ephemeral, Expiry, Patterns},
+    },
     store::{self, RedisSettings, Tls, Topology},
     supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
     telemetry::logs,
@@ -97,6 +100,45 @@ pub(super) fn operations(name: &str, config: &config::Config) -> OperationsSetti
     }
 }
 
+/// Whoever has forgotten how to answer is asked again at the next run.
+const VISIT: Duration = Duration::from_secs(10);
+
+/// A backend looks at each of its sessions on the disk before it says the first word of their list.
+const LIST: Duration = Duration::from_secs(120);
+
+pub(super) fn cleanup(pool: &config::Pool) -> CleanupSettings {
+    let set = &pool.cleanup;
+    let exclude = || Patterns::new(set.exclude.iter().map(String::as_str));
+    CleanupSettings {
+        expiry: set.ttl.map(|ttl| Expiry { ttl, exclude: exclude() }),
+        interval: set.interval,
+        dry_run: set.dry_run,
+        rate: set.rate,
+        ephemeral: !pool.sessions.ephemeral.is_empty(),
+        linger: pool.linger,
+        visits: ErrandSettings {
+            token: pool.connection_token.clone(),
+            connect_timeout: pool.connect_timeout,
+            timeout: VISIT,
+            list_timeout: LIST,
+        },
+    }
+}
+
+fn ephemeral(set: &config::Sessions) -> Ephemeral {
+    const UNNAMED: &str = "unnamed";
+    let words = || set.ephemeral.iter().map(String::as_str);
+    let named = Patterns::new(words().filter(|word| *word != UNNAMED));
+    Ephemeral { unnamed: words().any(|word| word == UNNAMED), named }
+}
+
+pub(super) fn on_store_loss(set: &config::Store) -> OnLoss {
+    match set.on_store_loss {
+        config::OnStoreLoss::RefuseNew => OnLoss::RefuseNew,
+        config::OnStoreLoss::HashOnly => OnLoss::HashOnly,
+    }
+}
+
 pub(super) fn room(set: &config::Sessions) -> RoomSettings {
     let some = |most: u32| Some(most as usize).filter(|most| *most > 0);
     RoomSettings {
@@ -169,9 +211,17 @@ pub(super) fn session(
         tenant_metrics,
         rehome: pool.rehome,
         rehome_wait: pool.rehome_wait,
+        lock: match pool.sessions.lock {
+            config::Lock::Off => LockPolicy::Off,
+            config::Lock::Reject => LockPolicy::Reject,
+            config::Lock::Queue => LockPolicy::Queue,
+            config::Lock::SteerOwn => LockPolicy::SteerOwn,
+        },
+        lock_timeout: pool.sessions.lock_timeout,
         queue_timeout: pool.sessions.queue_timeout,
         move_timeout: pool.move_timeout,
         linger: (pool.on_client_loss == config::OnClientLoss::FinishTurn).then_some(pool.linger),
+        ephemeral: ephemeral(&pool.sessions),
         orphan_wait: pool.orphan_wait,
         stall_after: Some(pool.stall_after).filter(|after| !after.is_zero()),
         client_timeout: set.client_timeout,

@@ -5,15 +5,24 @@ use std::{cell::LazyCell, collections::BTreeMap, sync::Arc, time::Duration, time
 use ahash::AHashMap;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{AppError, build, observer::Observer, operations::Operations, recycle::Recycler};
+use super::{
+    AppError, build,
+    cleanup::{Cleaner, Cleanup, Departures, Remover},
+    observer::Observer,
+    operations::Operations,
+    recycle::Recycler,
+    tenants::Tenants,
+};
 use crate::{
     backend::{probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
-    session::{Registry, Room},
+    session::{Keeper, Leases, Registry, Room},
+    store::Store,
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
+    tenancy::Wall,
 };
 
 /// Pins that nobody holds are swept so often.
@@ -25,6 +34,7 @@ pub(super) struct Squadron {
     pub registry: Arc<Registry>,
     pub supervisor: Option<Supervisor>,
     pub operations: Operations,
+    pub cleanup: Arc<Cleanup>,
 }
 
 /// All pools by name.
@@ -37,12 +47,14 @@ impl Fleet {
     pub(super) fn start(
         config: &Config,
         metrics: &Arc<Metrics>,
+        tenants: &Tenants,
+        store: &Arc<dyn Store>,
         tracker: &TaskTracker,
         cancel: &CancellationToken,
     ) -> Result<Self, AppError> {
         let mut pools = BTreeMap::new();
         for (name, set) in &config.pools {
-            let squadron = start_pool(name, config, metrics, tracker, cancel)?;
+            let squadron = start_pool(name, config, metrics, (tracker, cancel), store)?;
             let registry = squadron.registry.clone();
             let sweep = async move {
                 let mut ticks = tokio::time::interval(SWEEP);
@@ -52,6 +64,8 @@ impl Fleet {
                 }
             };
             tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
+            let keeper = Keeper::new(squadron.registry.clone(), config.store.ttl);
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(keeper.run()));
             let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
             let mover = Mover::new(router, build::mover(set));
             tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
@@ -63,6 +77,7 @@ impl Fleet {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
                 squadron.operations.spawn(recycler.run());
             }
+            squadron.clean_up(tenants.wall(name), store, metrics);
             pools.insert(name.clone(), squadron);
         }
         Ok(Self { pools })
@@ -106,6 +121,18 @@ impl Fleet {
 }
 
 impl Squadron {
+    /// Begins to delete what nobody needs any more.
+    fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>, metrics: &Metrics) {
+        let remover = || Remover::new(self.clone(), wall.clone(), store);
+        let metrics = metrics.pool(self.pool.name());
+        if let Some(cleaner) = Cleaner::new(remover(), metrics.clone()) {
+            self.operations.spawn(cleaner.run());
+        }
+        if self.cleanup.settings().ephemeral {
+            self.operations.spawn(Departures::new(remover(), metrics).run());
+        }
+    }
+
     /// What the processes of each backend use that we started.
     pub(super) async fn usage(&self) -> AHashMap<Arc<str>, Usage> {
         let Some(supervisor) = &self.supervisor else { return AHashMap::new() };
@@ -129,8 +156,8 @@ fn start_pool(
     name: &str,
     config: &Config,
     metrics: &Arc<Metrics>,
-    tracker: &TaskTracker,
-    cancel: &CancellationToken,
+    (tracker, cancel): (&TaskTracker, &CancellationToken),
+    store: &Arc<dyn Store>,
 ) -> Result<Squadron, AppError> {
     let (set, pool_name) = (&config.pools[name], Arc::<str>::from(name));
     let members = match &set.supervise {
@@ -155,9 +182,17 @@ fn start_pool(
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
     let room = Room::new(build::room(&set.sessions));
-    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room));
+    let leases = Leases::new(
+        store.clone(),
+        pool_name.clone(),
+        build::on_store_loss(&config.store),
+        tracker.clone(),
+        cancel.clone(),
+    );
+    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
-    Ok(Squadron { pool, registry, supervisor, operations })
+    let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
+    Ok(Squadron { pool, registry, supervisor, operations, cleanup })
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {

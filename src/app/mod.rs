@@ -7,14 +7,17 @@
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
-//! - `store`: what several proxies share, opened and watched over.
+//! - `cleanup`: sessions that nobody has used for long, or whose clients have gone, are deleted.
+//! - `store`: what several proxies share, opened and watched over; `owners`: whose sessions are, in all of them.
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
+mod cleanup;
 mod doors;
 mod fleet;
 mod observer;
 mod operations;
+mod owners;
 mod recycle;
 mod seen;
 mod shared;
@@ -196,7 +199,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     let background = (TaskTracker::new(), CancellationToken::new());
     let store = store::open(&config, &metrics, &background.0, &background.1)?;
     let tenants = Tenants::start(&config, &background.0, &background.1)?;
-    let fleet = Fleet::start(&config, &metrics, &background.0, &background.1)?;
+    let fleet = Fleet::start(&config, &metrics, &tenants, &store, &background.0, &background.1)?;
     let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
     let (started, stop) = (Instant::now(), Stop::default());
     let app = Arc::new(App { config, metrics, fleet, tenants, bound, started, stop, upgrade });
@@ -206,6 +209,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
         None => drop(tokio::time::timeout(FIRST_VERDICTS, app.fleet.judged()).await),
     }
     store::first_answer(&*store).await;
+    owners::keep(&app.tenants, &store, &background.0, &background.1).await;
     announce(&app.bound);
     let admin_end = CancellationToken::new();
     let seen = Arc::new(Seen::new(app.clone()));

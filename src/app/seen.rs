@@ -9,9 +9,9 @@ use std::{
 use super::{App, fleet::Squadron, observer::state_of, operations::Progress};
 use crate::{
     admin::{
-        AdminSource, BackendDrainStatus, BackendStatus, Begun, DrainStatus, ListenerStatus, NotReady, OperationStatus,
-        Order, OrderRefusal, PoolStatus, Readiness, SessionCounts, ShareAsk, ShareRefusal, ShareStatus, Status,
-        UpgradeRefusal, UpgradeStatus,
+        AdminSource, BackendDrainStatus, BackendStatus, Begun, CleanupBegun, CleanupStatus, DrainStatus,
+        ListenerStatus, NotReady, OperationStatus, Order, OrderRefusal, PoolStatus, Readiness, SessionCounts, ShareAsk,
+        ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -138,6 +138,14 @@ impl AdminSource for Seen {
 
     fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal> {
         self.app.fleet.operate(order, reason)
+    }
+
+    fn cleanups(&self) -> Vec<CleanupStatus> {
+        self.app.fleet.cleanups()
+    }
+
+    fn clean_up(&self, pool: &str, dry_run: Option<bool>, reason: &str) -> Result<CleanupBegun, OrderRefusal> {
+        self.app.fleet.clean_up(pool, dry_run, reason)
     }
 
     fn upgrade(&self) -> UpgradeStatus {

@@ -5,15 +5,22 @@
 //! | --- | --- |
 //! | `probe` | the task that watches one backend |
 //! | `probe_link` | the connection that it asks on |
+//! | `errand` | a short visit on the proxy's own behalf |
+//! | `talk` | what both of them speak |
+//! | `entries` | a list that is read as it comes |
 //! | `finding` | what a check can find, a closed set |
 //! | `resolve` | the task that keeps a name's address |
 
+mod entries;
+mod errand;
 pub mod finding;
 pub mod probe;
 mod probe_link;
 #[cfg(test)]
 mod probe_tests;
 pub mod resolve;
+mod talk;
 
+pub use errand::{Errand, ErrandError, ErrandSettings};
 pub use finding::Finding;
 pub use probe::{ProbeObserver, ProbeOutcome, ProbeSettings};

@@ -2,214 +2,43 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time,
-};
+use serde_json::json;
 
-use super::Finding;
-use crate::{
-    model::Secret,
-    pool::Identity,
-    wire::frame::{append_frame, read_backend_head},
+use super::{
+    Finding,
+    talk::{Talk, meaning},
 };
+use crate::{model::Secret, pool::Identity};
 
-/// Answers to `connect` and `ping` have a few hundred bytes, but the backend also tells every connection of
-/// every session's life; a frame beyond this is not the protocol.
-const MAX_BODY: usize = 1 << 20;
-/// Our ids have a prefix of our own, as everything that we originate.
 const ID_PREFIX: &str = "pilotfish-probe-";
-
-const METHOD_NOT_FOUND: i64 = -32601;
-const AUTHENTICATION: [i64; 2] = [-32001, -32002];
 
 /// One connection to one backend.
 #[derive(Debug)]
-pub(super) struct ProbeLink {
-    stream: TcpStream,
-    received: Vec<u8>,
-    asked: u64,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    method: Option<&'a RawValue>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-    error: Option<Failure>,
-}
-
-#[derive(Deserialize)]
-struct Failure {
-    code: i64,
-}
-
-#[derive(Deserialize)]
-struct Greeting {
-    ok: Option<bool>,
-    version: Option<String>,
-    #[serde(rename = "protocolVersion")]
-    protocol_version: Option<u32>,
-}
+pub(super) struct ProbeLink(Talk);
 
 impl ProbeLink {
     /// Connects to `address` within `timeout`.
     pub(super) async fn dial(address: SocketAddr, timeout: Duration) -> Result<Self, Finding> {
-        let stream =
-            time::timeout(timeout, TcpStream::connect(address)).await.map_err(|_| Finding::ConnectTimeout)??;
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, received: Vec::new(), asked: 0 })
+        Talk::dial(address, timeout, ID_PREFIX).await.map(Self)
     }
 
-    /// Says who we are and hears who it is. Servers from before `connect` tell it in the answer to `ping`.
+    /// Says who we are and hears who it is.
     pub(super) async fn greet(&mut self, token: Option<&Secret>) -> Result<Identity, Finding> {
-        let params = token.map_or_else(|| json!({}), |token| json!({ "token": token.expose() }));
-        let greeting = match self.ask("connect", &params).await? {
-            Err(METHOD_NOT_FOUND) => self.ask("ping", &json!({})).await?,
-            answer => answer,
-        };
-        let greeting = greeting.map_err(meaning)?;
-        if greeting.ok == Some(false) {
-            return Err(Finding::AuthFailed);
-        }
-        let protocol_version = greeting.protocol_version.ok_or(Finding::Protocol)?;
-        Ok(Identity { version: greeting.version, protocol_version })
+        self.0.greet(token).await
     }
 
     /// Asks for a sign of life.
     pub(super) async fn ping(&mut self) -> Result<(), Finding> {
-        self.ask("ping", &json!({})).await?.map(drop).map_err(meaning)
+        self.0.ask("ping", &json!({})).await?.map(drop).map_err(|failure| meaning(failure.code))
     }
 
     /// Reads and forgets what the backend says unasked, until the connection ends. Without it the notifications of
     /// all sessions would pile up in the backend. May be dropped at any time; nothing is lost.
     pub(super) async fn ended(&mut self) -> Finding {
         loop {
-            if let Err(finding) = self.body().await {
+            if let Err(finding) = self.0.body().await {
                 return finding;
             }
-        }
-    }
-
-    /// One request and its answer: the result, or the code of the error.
-    async fn ask(&mut self, method: &str, params: &serde_json::Value) -> Result<Result<Greeting, i64>, Finding> {
-        self.asked += 1;
-        let id = format!("{ID_PREFIX}{}", self.asked);
-        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
-        let mut frame = Vec::new();
-        append_frame(&mut frame, body.as_bytes());
-        self.stream.write_all(&frame).await?;
-        loop {
-            let body = self.body().await?;
-            if let Some(answer) = answer_to(&id, &body) {
-                return answer;
-            }
-        }
-    }
-
-    /// The next frame's body. What was read of an unfinished frame is kept in `received`, so this may be cancelled.
-    async fn body(&mut self) -> Result<Vec<u8>, Finding> {
-        loop {
-            if let Some(body) = take_frame(&mut self.received)? {
-                return Ok(body);
-            }
-            if self.stream.read_buf(&mut self.received).await? == 0 {
-                return Err(Finding::Closed);
-            }
-        }
-    }
-}
-
-/// What an error answer means for a backend's health.
-fn meaning(code: i64) -> Finding {
-    if AUTHENTICATION.contains(&code) { Finding::AuthFailed } else { Finding::Malformed }
-}
-
-/// The answer to `id`, if this frame is it. Others are skipped, also those that do not parse: an event may carry a lone
-/// surrogate, and its contents are no business of a probe.
-fn answer_to(id: &str, body: &[u8]) -> Option<Result<Result<Greeting, i64>, Finding>> {
-    let message: Message = serde_json::from_slice(body).ok()?;
-    let theirs: &str = serde_json::from_str(message.id?.get()).ok()?;
-    if theirs != id || message.method.is_some() {
-        return None;
-    }
-    if let Some(failure) = message.error {
-        return Some(Ok(Err(failure.code)));
-    }
-    let result = message.result.map(|result| serde_json::from_str(result.get()));
-    Some(result.and_then(Result::ok).map(Ok).ok_or(Finding::Malformed))
-}
-
-/// Takes one frame's body out of `received`, if the whole of it is there.
-fn take_frame(received: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Finding> {
-    let head = read_backend_head(received, MAX_BODY).map_err(|_| Finding::Malformed)?;
-    let Some(head) = head.filter(|head| received.len() >= head.frame_len()) else { return Ok(None) };
-    let body = received[head.head_len..head.frame_len()].to_vec();
-    received.drain(..head.frame_len());
-    Ok(Some(body))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(body: &str) -> Vec<u8> {
-        format!("Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
-    }
-
-    #[test]
-    fn takes_frames_split_anywhere() {
-        let both = [frame("{}"), frame("[1,2]")].concat();
-        for split in 0..both.len() {
-            let (mut received, mut bodies) = (both[..split].to_vec(), Vec::new());
-            while let Some(body) = take_frame(&mut received).unwrap() {
-                bodies.push(body);
-            }
-            received.extend_from_slice(&both[split..]);
-            while let Some(body) = take_frame(&mut received).unwrap() {
-                bodies.push(body);
-            }
-            assert_eq!(bodies, [b"{}".to_vec(), b"[1,2]".to_vec()], "split at {split}");
-        }
-    }
-
-    #[test]
-    fn takes_any_case_and_ignores_other_headers() {
-        let mut received = b"X-A: b\r\ncontent-length:2\r\nContent-Type: x\r\n\r\n{}".to_vec();
-        assert_eq!(take_frame(&mut received), Ok(Some(b"{}".to_vec())));
-        assert!(received.is_empty());
-    }
-
-    #[test]
-    fn refuses_what_is_no_frame() {
-        for bad in
-            ["\r\n\r\n", "Content-Length: x\r\n\r\n", "Content-Length: -1\r\n\r\n", "Content-Length: 1048577\r\n\r\n"]
-        {
-            assert_eq!(take_frame(&mut bad.as_bytes().to_vec()), Err(Finding::Malformed), "{bad:?}");
-        }
-        assert_eq!(take_frame(&mut vec![b'a'; 2048]), Err(Finding::Malformed));
-        assert_eq!(take_frame(&mut b"HTTP/1.1 400 Bad Request\r\n".to_vec()), Err(Finding::Malformed));
-    }
-
-    #[test]
-    fn only_the_answer_is_the_answer() {
-        let is = |body: &str| answer_to("pilotfish-probe-1", body.as_bytes()).is_some();
-        assert!(is(r#"{"jsonrpc":"2.0","id":"pilotfish-probe-1","result":{}}"#));
-        assert!(is(r#"{"jsonrpc":"2.0","id":"pilotfish-probe-1","result":7}"#));
-        for other in [
-            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
-            r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#,
-            r#"{"jsonrpc":"2.0","method":"session.lifecycle","params":{"t":"\ud800"}}"#,
-            r#"{"jsonrpc":"2.0","id":"pilotfish-probe-1","method":"hooks.invoke"}"#,
-            "garbage",
-        ] {
-            assert!(!is(other), "{other}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod check;
+mod cleanup;
 pub mod demo_model;
 mod drain;
 mod guard;
@@ -34,6 +35,7 @@ enum Command {
     Undrain(undrain::UndrainArgs),
     Restart(restart::RestartArgs),
     RollingRestart(rolling_restart::RollingRestartArgs),
+    Cleanup(cleanup::CleanupArgs),
     Upgrade(upgrade::UpgradeArgs),
     Quickstart(quickstart::QuickstartArgs),
     #[command(hide = true)]
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Undrain(args) => undrain::run(&args),
         Command::Restart(args) => restart::run(&args),
         Command::RollingRestart(args) => rolling_restart::run(&args),
+        Command::Cleanup(args) => cleanup::run(&args),
         Command::Upgrade(args) => upgrade::run(args),
         Command::Quickstart(args) => quickstart::run(&args, serve_quickstart),
         Command::DemoModel(args) => demo_model::run(&args),

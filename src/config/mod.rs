@@ -27,10 +27,10 @@ pub use kind::{
 pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
-    Admin, Algorithm, Backend, ConnectionSettings, Evict, FreeIds, Guards, HashKey, Health, Jwt, Limits, Listener,
-    Lock, Log, LogFormat, MethodRules, Mode, OnClientLoss, OnDown, OnStoreLoss, Policy, Pool, Posture, ProtocolRange,
-    ProxyProtocol, Recycle, RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share, Shutdown,
-    StartState, Storage, Store, StoreKind, StoreTopology, Supervise, Tenant, Timeouts, Users,
+    Admin, Algorithm, Backend, Cleanup, ConnectionSettings, Evict, FreeIds, Guards, HashKey, Health, Jwt, Limits,
+    Listener, Lock, Log, LogFormat, MethodRules, Mode, OnClientLoss, OnDown, OnStoreLoss, Policy, Pool, Posture,
+    ProtocolRange, ProxyProtocol, Recycle, RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share,
+    Shutdown, StartState, Storage, Store, StoreKind, StoreTopology, Supervise, Tenant, Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};

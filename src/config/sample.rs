@@ -87,6 +87,7 @@ const SCENES: &[Scene] = &[
     )
     .without(&["tenant"]),
     full("[pool.copilot.sessions]", || inner(File::outline(), &["pool", "sessions"]), &[], &[]),
+    full("[pool.copilot.cleanup]", || inner(File::outline(), &["pool", "cleanup"]), &[], &[]),
     full("[pool.copilot.recycle]", || inner(File::outline(), &["pool", "recycle"]), &[], &[])
         .without(&["max_memory", "max_descriptors"]),
     full(

@@ -23,7 +23,7 @@ impl Registry {
         if shard.get(id).is_some_and(|live| self.holds(live, now)) {
             return false;
         }
-        let live = Live::new(id, home, None, self.room().clone(), now);
+        let live = Live::new(id, home, None, self, now);
         // As if the last client had let go so long before the end that the linger is over then.
         *live.released.lock() = Some(until.checked_sub(self.linger).unwrap_or(now));
         shard.insert(id.into(), Arc::new(live));

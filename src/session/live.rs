@@ -12,7 +12,8 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Backlog, Bearer, Bell, Ended, EventKind, Registry, Relocation, Room, Seat, Turn, TurnEnd,
+    Backlog, Bearer, Bell, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
+    lease::Lease,
     relocation::{Cause, Step},
 };
 use crate::{
@@ -36,10 +37,15 @@ pub struct Live {
     hurried: AtomicU8,
     pub(super) attached: AtomicU32,
     pub(super) closed: AtomicBool,
+    /// Its backend has said that it is gone.
+    pub(super) gone: AtomicBool,
     /// Its place at a backend, while it lives there or is about to.
     seat: Mutex<Option<Seat>>,
     room: Arc<Room>,
     bearer: Option<Bearer>,
+    /// What it is to several proxies.
+    lease: Lease,
+    leases: Arc<Leases>,
     /// When it was last used, and when it last would not make way: as the room stamps moments.
     used: AtomicU64,
     refused: AtomicU64,
@@ -51,16 +57,21 @@ pub struct Live {
     /// What it told while its client was lost.
     backlog: Mutex<Option<Backlog>>,
     kept: AtomicBool,
+    /// It ends with its clients.
+    pub(super) ephemeral: AtomicBool,
     /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
     teller: AtomicU32,
 }
 
 impl Live {
-    pub(super) fn new(id: &str, home: Arc<Member>, bearer: Option<Bearer>, room: Arc<Room>, now: Instant) -> Self {
+    pub(super) fn new(id: &str, home: Arc<Member>, bearer: Option<Bearer>, of: &Registry, now: Instant) -> Self {
+        let (room, leases) = (of.room().clone(), of.leases().clone());
         Self {
             id: id.into(),
             seat: Mutex::default(),
             bearer,
+            lease: Lease::new(leases.is_shared()),
+            leases,
             used: AtomicU64::new(room.stamp(now)),
             refused: AtomicU64::new(0),
             room,
@@ -70,11 +81,13 @@ impl Live {
             hurried: AtomicU8::new(0),
             attached: AtomicU32::new(0),
             closed: AtomicBool::new(false),
+            gone: AtomicBool::new(false),
             released: Mutex::new(None),
             turn: Mutex::default(),
             charge: Mutex::default(),
             backlog: Mutex::default(),
             kept: AtomicBool::new(false),
+            ephemeral: AtomicBool::new(false),
             teller: AtomicU32::new(0),
         }
     }
@@ -172,6 +185,9 @@ impl Live {
     pub fn closed(self: &Arc<Self>, client: u32) {
         self.relocate(|course| course.closed(client));
         self.sit(None);
+        if self.is_parked() {
+            self.leases.leave(self, true);
+        }
     }
 
     /// Whose it is, where tenants are apart: that of its first client.
@@ -184,10 +200,28 @@ impl Live {
         self.bearer.as_ref().map(|bearer| bearer.tenant.clone())
     }
 
-    /// A client does something with it.
+    /// A client does something with it. `false`: it must not, for the hold on it is over, or not confirmed.
     #[inline]
-    pub fn touch(&self, now: Instant) {
-        self.used.store(self.room.stamp(now), Ordering::Relaxed);
+    pub fn touch(&self, now: Instant) -> bool {
+        let stamp = self.room.stamp(now);
+        self.used.store(stamp, Ordering::Relaxed);
+        // While the store is known to be away, nobody else can get a hold there either.
+        self.lease.is_good(stamp) || self.leases.is_away()
+    }
+
+    /// What it is to several proxies.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Who asks for it.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
+    }
+
+    /// A moment as this session remembers it.
+    pub fn stamp(&self, now: Instant) -> u64 {
+        self.room.stamp(now)
     }
 
     /// When that was last, as the room stamps moments.
@@ -338,6 +372,8 @@ pub struct Attachment {
     registry: Arc<Registry>,
     client: u32,
     in_order: bool,
+    /// Its backend may still be at ending it.
+    fades: bool,
 }
 
 impl Attachment {
@@ -345,7 +381,7 @@ impl Attachment {
         live.attached.fetch_add(1, Ordering::AcqRel);
         *live.released.lock() = None;
         live.course.lock().join(bell);
-        Self { live, registry, client: bell.client(), in_order: false }
+        Self { live, registry, client: bell.client(), in_order: false, fades: true }
     }
 
     /// The session.
@@ -359,8 +395,19 @@ impl Attachment {
         self.registry.forget(&self.live);
     }
 
+    /// The same, and its backend has answered that it is gone.
+    pub fn end(self) {
+        self.live.gone.store(true, Ordering::Release);
+        self.close();
+    }
+
     /// The client let the session go in good order: if it was the last one, the session lives nowhere now.
     pub fn detach(mut self) {
+        (self.in_order, self.fades) = (true, false);
+    }
+
+    /// The client's link has ended: if it was the last one, the session lives nowhere in a moment.
+    pub fn lapse(mut self) {
         self.in_order = true;
     }
 }
@@ -369,12 +416,13 @@ impl Drop for Attachment {
     fn drop(&mut self) {
         // The next client that hears of a turn tells it.
         let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
+        self.live.leases.unlock(&self.live, self.client);
         // However it ends: nobody may wait for a lost client that is gone.
         self.live.unkeep(self.client);
         // What lives nowhere has no home that it could be met at.
         let in_order = self.in_order || self.live.is_parked();
         self.live.relocate(|course| course.leave(self.client));
-        self.registry.release(&self.live, in_order);
+        self.registry.release(&self.live, in_order, self.fades);
     }
 }
 

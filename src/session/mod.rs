@@ -4,6 +4,10 @@
 mod adopt;
 mod backlog;
 mod bell;
+mod departed;
+pub mod expiry;
+mod keeper;
+pub mod lease;
 mod live;
 mod registry;
 pub mod relocation;
@@ -12,6 +16,9 @@ mod turn;
 
 pub use backlog::Backlog;
 pub use bell::Bell;
+pub use departed::{Condemned, Departed};
+pub use keeper::Keeper;
+pub use lease::{Leases, OnLoss};
 pub use live::{Attachment, Live};
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;

@@ -9,7 +9,7 @@ use std::{
 use ahash::{AHashMap, RandomState};
 use parking_lot::Mutex;
 
-use super::{Attachment, Bell, Live, Room, RoomSettings, room::Full};
+use super::{Attachment, Bell, Leases, Live, Room, RoomSettings, departed::Departures, room::Full};
 use crate::pool::Member;
 
 /// Enough that two clients seldom meet at one lock.
@@ -25,8 +25,11 @@ pub struct Registry {
     hasher: RandomState,
     pub(super) linger: Duration,
     room: Arc<Room>,
+    leases: Arc<Leases>,
     /// The clients, with sessions or without.
     clients: Mutex<Vec<Weak<Bell>>>,
+    /// Sessions that end with their clients.
+    pub(super) departures: Departures,
 }
 
 /// What a claim gave.
@@ -57,13 +60,21 @@ impl Registry {
     /// An empty registry. A pin outlives its last client by `linger` (unless the session was closed in good order), so
     /// that a client that comes back at once meets the old home, which may not have let go of the session yet.
     pub fn new(linger: Duration) -> Self {
-        Self::with_room(linger, Room::new(RoomSettings::default()))
+        Self::with_room(linger, Room::new(RoomSettings::default()), Leases::alone())
     }
 
-    /// The same, with room for so many live sessions.
-    pub fn with_room(linger: Duration, room: Arc<Room>) -> Self {
+    /// The same, with room for so many live sessions, and a store.
+    pub fn with_room(linger: Duration, room: Arc<Room>, leases: Arc<Leases>) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), linger, room, clients: Mutex::default() }
+        Self {
+            shards,
+            hasher: RandomState::new(),
+            linger,
+            room,
+            leases,
+            clients: Mutex::default(),
+            departures: Departures::default(),
+        }
     }
 
     /// The seats of its live sessions.
@@ -88,7 +99,7 @@ impl Registry {
     }
 
     /// Attaches `client` to `id` at its home, or places it with `place` if it lives nowhere. Two clients that
-    /// come at the same time get the same home. `None` if `place` finds none.
+    /// come at the same time get the same home. `None` if `place` finds none, or it is being deleted.
     pub fn claim(
         self: &Arc<Self>,
         id: &str,
@@ -97,17 +108,29 @@ impl Registry {
         place: impl FnOnce() -> Option<Arc<Member>>,
     ) -> Option<Claim> {
         let mut shard = self.shard(id).lock();
+        if self.departures.is_condemned(id) {
+            return None;
+        }
         if let Some(live) = shard.get(id).filter(|live| self.holds(live, now)) {
+            if self.departures.returned(id) {
+                live.set_ephemeral(true);
+            }
             let attachment = Attachment::new(live.clone(), self.clone(), client);
             let full = self.seat(attachment.live(), now).err();
             return Some(Claim { attachment, fresh: false, full });
         }
-        let live = Arc::new(Live::new(id, place()?, client.bearer().cloned(), self.room.clone(), now));
+        let live = Arc::new(Live::new(id, place()?, client.bearer().cloned(), self, now));
+        live.set_ephemeral(self.departures.returned(id));
         shard.insert(id.into(), live.clone());
         let attachment = Attachment::new(live, self.clone(), client);
         // At once: the next one is placed by the counts.
         let full = self.seat(attachment.live(), now).err();
         Some(Claim { attachment, fresh: true, full })
+    }
+
+    /// What several proxies agree on.
+    pub fn leases(&self) -> &Arc<Leases> {
+        &self.leases
     }
 
     /// Seats a session at its home, unless it is on its way.
@@ -164,15 +187,17 @@ impl Registry {
     }
 
     /// Takes one client off. Whether it was the last is only known under the lock: two that let go at once each saw the other.
-    pub(super) fn release(&self, live: &Live, in_order: bool) {
+    pub(super) fn release(&self, live: &Live, in_order: bool, fades: bool) {
         let mut shard = self.shard(live.id()).lock();
         if live.attached.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
         let now = Instant::now();
-        live.stand_up(!in_order, now);
+        live.stand_up(fades && !live.gone.load(Ordering::Acquire), now);
+        self.leases.leave(live, in_order);
         *live.charge.lock() = None;
         *live.released.lock() = Some(now);
+        self.departures.left(live, now);
         if in_order {
             live.closed.store(true, Ordering::Release);
         }

@@ -409,6 +409,19 @@ impl Relocation {
         self.settle();
     }
 
+    /// It turned out to be somebody else's.
+    pub fn dispossess(&mut self, now: Instant) {
+        let (from, cause) = (self.home.clone(), Cause::Lost);
+        self.plan = Some(Plan { cause, phase: Phase::Lost, from, wish: None, tried: Vec::new(), since: now });
+    }
+
+    /// Nobody has opened it yet, and it will be opened at `home`.
+    pub fn place(&mut self, home: Arc<Member>) {
+        if self.plan.is_none() {
+            self.home = home;
+        }
+    }
+
     /// It cannot be had any more.
     pub fn give_up(&mut self) {
         if let Some(plan) = &mut self.plan {

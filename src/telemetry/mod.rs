@@ -15,9 +15,10 @@ pub mod logs;
 mod metrics;
 
 pub use metrics::{
-    BackendMetrics, BackendState, BackpressureMetrics, ByLabel, ClientEnd, DrainMetrics, Dropped, EvictCause, Held,
-    JourneyMetrics, Label, LifeMetrics, LifecycleMetrics, LinkEnd, LinkOutcome, ListenerMetrics, LockOutcome, Loss,
-    MethodMetrics, Metrics, MetricsError, MoveCause, MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome,
-    PoolMetrics, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd, StoreMetrics, StoreOp,
-    StoreOutcome, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, WakeOutcome, Way,
+    BackendMetrics, BackendState, BackpressureMetrics, ByLabel, CleanupEnd, CleanupMetrics, CleanupOutcome, ClientEnd,
+    DrainMetrics, Dropped, EphemeralOutcome, EvictCause, Held, JourneyMetrics, Label, LifeMetrics, LifecycleMetrics,
+    LinkEnd, LinkOutcome, ListenerMetrics, LockOutcome, Loss, MethodMetrics, Metrics, MetricsError, MoveCause,
+    MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason,
+    Rejection, Rule, SessionState, StallEnd, StoreMetrics, StoreOp, StoreOutcome, TEXT_FORMAT, TenantMetrics, Towards,
+    TurnOutcome, WakeOutcome, Way,
 };

@@ -1,6 +1,7 @@
 //! The one integration binary: every scenario is a module of it.
 #![forbid(unsafe_code)]
 
+mod cleanup;
 mod config;
 mod connection;
 mod corpus;

@@ -14,8 +14,8 @@ use std::{
 
 use pilotfish::{
     admin::{
-        self, AdminSource, BackendStatus, Begun, NotReady, Order, OrderRefusal, PoolStatus, Readiness, ShareAsk,
-        ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
+        self, AdminSource, BackendStatus, Begun, CleanupBegun, CleanupStatus, NotReady, Order, OrderRefusal,
+        PoolStatus, Readiness, ShareAsk, ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
     },
     telemetry::{
         BackendState, ClientEnd, Held, LinkOutcome, Metrics, MetricsError, Outcome, ProbeOutcome, Reason, TurnOutcome,
@@ -76,6 +76,15 @@ impl AdminSource for Proxy {
     fn operate(&self, order: &Order, reason: &str) -> Result<Begun, OrderRefusal> {
         assert!(!reason.is_empty());
         Err(OrderRefusal::Conflict(format!("{order:?}")))
+    }
+
+    fn cleanups(&self) -> Vec<CleanupStatus> {
+        vec![CleanupStatus { pool: "copilot".into(), ..CleanupStatus::default() }]
+    }
+
+    fn clean_up(&self, pool: &str, dry_run: Option<bool>, reason: &str) -> Result<CleanupBegun, OrderRefusal> {
+        assert!(!reason.is_empty());
+        Ok(CleanupBegun { pool: pool.into(), run: 1, dry_run: dry_run.unwrap_or_default() })
     }
 
     fn upgrade(&self) -> UpgradeStatus {

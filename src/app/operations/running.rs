@@ -154,6 +154,11 @@ impl Operations {
         self.tracker.spawn(self.cancel.clone().run_until_cancelled_owned(task));
     }
 
+    /// Whether it has stopped.
+    pub(in crate::app) fn is_halted(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
     /// The proxy stops: what runs ends where it is, and nothing begins.
     pub(in crate::app) fn halt(&self) {
         self.cancel.cancel();

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     admin::{BackendName, Order, OrderRefusal},
+    app::cleanup::Cleanup,
     pool::{Admission, Drain, DrainCause, Member, Pool, PoolSettings, Verdict},
     session::Registry,
     telemetry::Metrics,
@@ -38,6 +39,7 @@ fn squadron_with(pool: &str, names: &[&str], settings: OperationsSettings) -> Ar
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,
         operations: Operations::new(pool.into(), settings, metrics, &tracker, &cancel),
+        cleanup: Arc::new(Cleanup::none()),
     })
 }
 

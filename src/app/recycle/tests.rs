@@ -4,6 +4,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::*;
 use crate::{
+    app::cleanup::Cleanup,
     app::operations::{Operations, OperationsSettings},
     pool::{Admission, Pool, PoolSettings},
     session::Registry,
@@ -26,6 +27,7 @@ fn recycler(limits: WearLimits, names: &[&str]) -> Recycler {
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,
         operations: Operations::new("p".into(), settings, metrics.clone(), &tracker, &cancel),
+        cleanup: Arc::new(Cleanup::none()),
     };
     let settings = RecycleSettings { limits, check_interval: SECOND, hook: None };
     Recycler::new(Arc::new(squadron), settings, metrics)

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     app::{App, build},
+    session::Departed,
     tenancy::{Grantee, Owner},
 };
 
@@ -29,6 +30,9 @@ pub(super) struct Records {
     pool: String,
     /// Sessions and the names of their backends.
     pins: Vec<(String, String)>,
+    /// Sessions that end with their clients, and the names of their backends.
+    #[serde(default)]
+    ephemeral: Vec<(String, String)>,
     /// How long the old process may still hold them.
     held_ms: u64,
     /// Sessions and whose they are, where the id does not say so.
@@ -43,6 +47,7 @@ pub(super) struct Records {
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pins: AHashSet<(String, Box<str>)>,
+    ephemeral: AHashSet<(String, Box<str>)>,
     owned: AHashSet<(String, Box<str>)>,
 }
 
@@ -98,6 +103,14 @@ impl Told {
         let held = app.config.shutdown.drain_timeout + build::PIN_LINGER;
         let held_ms = u64::try_from(held.as_millis()).unwrap_or(u64::MAX);
         let mut all = Vec::new();
+        for (pool, squadron) in &app.fleet.pools {
+            let ending = squadron.registry.ephemerals().into_iter();
+            let new: Vec<_> = ending.filter(|(id, _)| self.ephemeral.insert((pool.clone(), id.clone()))).collect();
+            all.extend(parts(new, AT_ONCE, |some| {
+                let ephemeral = some.into_iter().map(|(id, home)| (id.into(), home.as_ref().into())).collect();
+                Records { pool: pool.clone(), ephemeral, held_ms, ..Records::default() }
+            }));
+        }
         // CLIs that we started ourselves end with us: nobody else can reach what lives there.
         for (pool, squadron) in app.fleet.pools.iter().filter(|(_, squadron)| squadron.supervisor.is_none()) {
             let pins = squadron.registry.pins(Instant::now());
@@ -125,6 +138,15 @@ impl Records {
                 let owner = owner_of(owner);
                 for to in to.into_iter().map(owner_of) {
                     wall.shares().grant(&id, &owner, Grantee { tenant: to.tenant, user: to.user });
+                }
+            }
+        }
+        if let Some(squadron) = app.fleet.pools.get(&self.pool) {
+            // The old process may have their clients until then.
+            let due = Instant::now() + Duration::from_millis(self.held_ms) + squadron.registry.departure_linger();
+            for (id, home) in &self.ephemeral {
+                if let Some(home) = squadron.pool.member(home).filter(|_| squadron.cleanup.settings().ephemeral) {
+                    squadron.registry.expect_departure(Departed { id: id.as_str().into(), home, failures: 0 }, due);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What a single value cannot show: names, addresses and settings beside each other.
 
 mod addresses;
+mod cleanups;
 mod jwts;
 mod listeners;
 mod logins;
@@ -30,6 +31,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     pools::check(file, reader);
     supervised::check(file, reader);
     recycles::check(file, reader);
+    cleanups::check(file, reader);
     jwts::check(file, reader);
     store::check(file, reader);
     // Whether there are tenants decides what every pool is.

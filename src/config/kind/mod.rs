@@ -3,6 +3,7 @@
 mod address;
 mod basic;
 mod choice;
+mod ephemeral;
 mod key_file;
 mod list;
 mod log_filter;
@@ -28,6 +29,7 @@ pub(super) use {
     address::{address, bind, port_range},
     basic::{count, number, path, switch, words},
     choice::{Choice, choice, one_of},
+    ephemeral::ephemeral,
     key_file::{jwks_file, pem_file},
     list::list,
     log_filter::log_filter,
@@ -40,7 +42,7 @@ pub(super) use {
     token::token,
     units::{duration, size},
     url::url_prefix,
-    words::{grantee, host_folder, key_prefix, line, session_ids, slash_command},
+    words::{grantee, host_folder, id_pattern, key_prefix, line, session_ids, slash_command},
 };
 
 use toml::de::DeValue;

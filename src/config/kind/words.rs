@@ -38,6 +38,20 @@ pub(in crate::config) fn session_ids() -> Words {
     Words { expects, right, hint: |_| None }
 }
 
+/// A session's id in which `*` stands for anything.
+pub(in crate::config) fn id_pattern() -> Words {
+    Words {
+        expects: "a session id in which `*` stands for anything, such as \"keep-*\"",
+        right: is_id_pattern,
+        hint: |_| None,
+    }
+}
+
+pub(super) fn is_id_pattern(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'*');
+    (1..=128).contains(&text.len()) && text.bytes().all(plain)
+}
+
 /// A tenant, or a user of one.
 pub(in crate::config) fn grantee() -> Words {
     let right = |text: &str| match text.split_once('/') {

@@ -1,5 +1,6 @@
 //! The tables of the file. Each key is declared here and nowhere else.
 
+mod cleanup;
 mod health;
 mod jwt;
 mod listener;
@@ -12,6 +13,7 @@ mod supervise;
 mod tenant;
 mod wall;
 
+pub use cleanup::Cleanup;
 pub use health::{Health, OnDown, ProtocolRange};
 pub use jwt::{Algorithm, Jwt};
 pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};

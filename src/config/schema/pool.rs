@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Sessions, Supervise, ZERO, ms,
+    Cleanup, DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Sessions, Supervise, ZERO,
+    ms,
 };
 use crate::{
     config::{
@@ -80,6 +81,8 @@ section! {
         pub sessions: Sessions = table::<Sessions>(), value("{}");
         /// How the backends are checked.
         pub health: Health = table::<Health>(), value("{}");
+        /// When sessions that nobody uses are deleted.
+        pub cleanup: Cleanup = table::<Cleanup>(), value("{}");
         /// When a backend is started again.
         pub recycle: Recycle = table::<Recycle>(), value("{}");
         /// The Copilot CLIs that pilotfish starts itself.

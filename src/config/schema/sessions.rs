@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DAY, HOUR, ZERO, ms};
 use crate::config::{
-    kind::{choice, count, duration, one_of},
+    kind::{choice, count, duration, ephemeral, one_of},
     section::section,
 };
 
@@ -22,6 +22,8 @@ section! {
         pub queue_timeout: Duration = duration(ms(10), HOUR), text("30s");
         /// After how long an idle session is closed at its backend; it is kept, and resumed when it is needed. 0s: never.
         pub idle_timeout: Duration = duration(ZERO, 366 * DAY), text("30m");
+        /// Which sessions, created through pilotfish, are deleted when nobody has had them for as long as the pool's `linger`.
+        pub ephemeral: Vec<String> = ephemeral(), text("unnamed");
         /// Who may send prompts to a session that several clients share while a turn of it runs.
         pub lock: Lock = one_of::<Lock>(), text("off");
         /// How long a prompt waits for another client's turn to end.

@@ -49,6 +49,9 @@ impl Client {
                 // Deltas are nearly all there is, and nothing but the first of a turn matters.
                 if !kind.ends_with(b"_delta") || self.sessions.awaits_delta() {
                     self.session_event(link, session, kind, frame);
+                    if kind == b"session.start" && self.begins_unseen(session) {
+                        return false;
+                    }
                 }
                 if self.sessions.withholds() && self.keeps_back(session, frame) {
                     return false;
@@ -137,12 +140,18 @@ impl Client {
                     entry.told.rested();
                 }
                 self.sessions.end_turn(slot);
+                self.give_back_turn(slot);
                 self.leave_drained_home(slot, &live);
             }
-            EventKind::Shutdown => {
-                // The session ended at its home; whoever resumes it is placed anew.
-                self.end_session(slot);
-            }
+            // The session ended at its home; whoever resumes it is placed anew. One that this client ends itself is still
+            // there until that is answered (15 to 47 ms later, measured on 1.0.102).
+            EventKind::Shutdown => match self.is_being_ended(slot) {
+                true => self.sessions.shut_down(slot),
+                false => {
+                    self.spare(&live);
+                    self.end_session(slot);
+                }
+            },
             EventKind::Failed | EventKind::Aborted => {}
         }
     }
@@ -223,9 +232,13 @@ impl Client {
                 self.note_workspace(slot, body);
             }
             Purpose::Detach(slot) if ok => self.let_session_go(slot),
-            Purpose::End(slot) if ok && was_done(body) => self.end_session(slot),
+            // It had ended by itself meanwhile.
+            Purpose::Detach(slot) | Purpose::End(slot) | Purpose::Delete(Some(slot), _) if self.has_shut_down(slot) => {
+                self.finish_session(slot);
+            }
+            Purpose::End(slot) if ok && was_done(body) => self.finish_session(slot),
             Purpose::Delete(slot, session) if ok && was_done(body) => {
-                slot.into_iter().for_each(|slot| self.end_session(slot));
+                slot.into_iter().for_each(|slot| self.finish_session(slot));
                 self.forget_owner(&session);
             }
             Purpose::Learn if ok => self.learnt(body, link),
@@ -236,6 +249,18 @@ impl Client {
             }
             _ => {}
         }
+    }
+
+    fn has_shut_down(&self, slot: Slot) -> bool {
+        self.sessions.get(slot).is_some_and(|entry| entry.shut_down)
+    }
+
+    fn is_being_ended(&self, slot: Slot) -> bool {
+        let ends = |open: &Open| match &open.purpose {
+            Purpose::Detach(of) | Purpose::End(of) | Purpose::Delete(Some(of), _) => *of == slot,
+            _ => false,
+        };
+        self.requests.iter().any(|(_, open)| ends(open))
     }
 
     /// A prompt was answered: queued, or refused, in which case no turn comes of it; one that runs already goes on.

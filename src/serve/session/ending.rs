@@ -91,6 +91,13 @@ impl Client {
         }
     }
 
+    /// The same, and the home has answered that it is gone.
+    pub(super) fn finish_session(&mut self, slot: Slot) {
+        if let Some(attachment) = self.sessions.remove(slot).and_then(|entry| entry.attachment) {
+            attachment.end();
+        }
+    }
+
     /// A link ended: everything that was open on it is answered at once, turns end, the client stays.
     pub(super) fn lose_link(&mut self, id: LinkId, why: LinkEnd, out: &mut Output) {
         let Some(mut link) = self.links.get_mut(id as usize).and_then(Option::take) else { return };
@@ -188,12 +195,15 @@ impl Client {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         let Some(attachment) = entry.attachment.take() else { return };
         let (session, busy) = (entry.id.clone(), entry.busy);
+        if lost {
+            self.spare(attachment.live());
+        }
         // A second client's link may still hold the session up; its turn is that client's to end.
         if attachment.live().clients() == 1 {
             let ended = attachment.live().end_turn(TurnEnd::BackendLost, self.now);
             self.count_turn(slot, ended);
         }
-        attachment.detach();
+        attachment.lapse();
         self.sessions.end_turn(slot);
         if lost && busy {
             self.tell_turn_error(&session, "backend_lost", "the backend was lost in the middle of this turn", out);
@@ -294,6 +304,7 @@ impl Client {
             || self.delayed.is_some()
             || self.borrows
             || self.sessions.has_aways()
+            || self.sessions.has_locks()
             || self.orphan.is_some()
             || self.shared.settings.cut_when_down
     }
@@ -323,6 +334,7 @@ impl Client {
             self.close(ClientEnd::Client, out);
         }
         self.look_after_aways(out);
+        self.look_after_turns(out);
         self.look_at_silence(out);
         self.end_doubtful_turns();
         self.time_out_links(out);
@@ -369,6 +381,10 @@ impl Client {
         let (now, settings) = (self.now, self.shared.settings.clone());
         let table = crate::wire::Methods::get();
         let late = |open: &Open| {
+            if matches!(open.purpose, Purpose::InLine(_)) {
+                // It has a deadline of its own.
+                return false;
+            }
             let patience = settings.patience(table.row(open.method).timeout);
             // What waits for a place at a backend has a deadline of its own, and an answer that says more.
             let waits =

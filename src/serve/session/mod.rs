@@ -10,6 +10,7 @@
 //! - `away`, `moving`, `opening`, `missed`, `remembered`, `settled`: a session that changes its home.
 //! - `drained`: links that nobody needs; `stalled`: a turn of which nothing is heard.
 //! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
+//! - `kind`: sessions that end with their clients.
 //! - `goodbye`, `stage`: the end of a connection; serving, draining, over.
 //! - `inbound`, `outbox`, `writing`, `workspace`, `link`: buffers and sockets; `meter`: what goes through and waits in them.
 
@@ -28,7 +29,9 @@ mod gathering;
 mod goodbye;
 mod greeting;
 mod guest;
+mod holding;
 mod inbound;
+mod kind;
 mod link;
 mod lobby;
 mod meter;
@@ -50,6 +53,7 @@ mod settled;
 mod sight;
 mod stage;
 mod stalled;
+mod turnlock;
 mod wall;
 mod workspace;
 mod writing;
@@ -62,6 +66,7 @@ pub use self::{
     lobby::Lobby,
     settings::{SessionSettings, Shared},
     stage::{Stage, Stages},
+    turnlock::LockPolicy,
 };
 use super::{accept::Handler, keepalive::Keepalive};
 use crate::telemetry::Rejection;

@@ -11,10 +11,20 @@ use super::{
     workspace::Output,
 };
 use crate::{
+    pool::Member,
     session::{Live, relocation::Cause},
     telemetry::{EvictCause, WakeOutcome},
-    wire::reply,
+    wire::{Methods, reply},
 };
+
+/// What a backend does with the files of a session alone: nothing has to be opened for it.
+const STORED: &[&str] = &[
+    "session.delete",
+    "session.getMetadata",
+    "sessions.getBoardEntryCount",
+    "sessions.getPersistedRemoteSteerable",
+    "sessions.readPersistedEvents",
+];
 
 impl Client {
     /// The session lives nowhere now. What already waits for it needs it again; unless that was tried, and could not be done.
@@ -48,9 +58,23 @@ impl Client {
             }
             return self.let_session_go(slot);
         }
+        if STORED.contains(&&*call.row.name)
+            && let Some(member) = self.keeper_of(slot)
+        {
+            let purpose = self.purpose(call, Some(slot));
+            return self.route_to_member(call, &member, purpose, out);
+        }
         self.sessions.set_away(slot, Away::new(self.now));
         self.hurry();
         self.hold_call(call, slot, out);
+    }
+
+    /// A backend that has a parked session's files: where it would be opened, so that both meet at one backend.
+    fn keeper_of(&self, slot: Slot) -> Option<Arc<Member>> {
+        let entry = self.sessions.get(slot)?;
+        let (router, address) = (&self.shared.router, self.caller.address);
+        let at_home = || entry.attachment.as_ref().map(|attachment| attachment.live().home());
+        if router.is_local() { at_home() } else { router.guess(&entry.id, address).or_else(at_home) }
     }
 
     fn count_ok(&self, call: &Call<'_>) {
@@ -64,6 +88,13 @@ impl Client {
         if live.is_parked() && live.relocate(|course| course.wake(now)) {
             tracing::debug!(conn = self.caller.number, session = live.id(), "a parked session is needed");
         }
+    }
+
+    /// A parked session that no disk had begins once more: its client has heard of its begin already.
+    pub(super) fn begins_unseen(&mut self, session: &[u8]) -> bool {
+        let slot = std::str::from_utf8(session).ok().and_then(|session| self.sessions.find(session));
+        let entry = slot.and_then(|slot| self.sessions.get_mut(slot));
+        entry.is_some_and(|entry| std::mem::take(&mut entry.reborn))
     }
 
     /// It was closed at its backend: counted by whoever closed it.
@@ -99,6 +130,7 @@ impl Client {
             self.shared.pool.lifecycle.wakes.get(outcome).inc();
         }
         live.sit(None);
+        live.leases().leave(live, true);
         self.shared.router.registry().room().leave_line(live);
         if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
             away.refusal = Some(refusal);
@@ -119,7 +151,13 @@ impl Client {
             let open = held.id.as_ref().and_then(|id| self.requests.take(id));
             if let (Some(id), Some(open)) = (&held.id, open) {
                 self.count_refusal(&open, refusal.reason);
-                self.tell_refusal(id, refusal, out);
+                match self.sessions.get(slot).filter(|_| refusal.absent).map(|entry| entry.id.clone()) {
+                    Some(session) => {
+                        let row = Methods::get().row(open.method);
+                        self.tell(&reply::absent(id, row, &row.name, &session), out);
+                    }
+                    None => self.tell_refusal(id, refusal, out),
+                }
             }
         }
         if self.sessions.get(slot).is_some_and(|entry| !entry.open) {

@@ -6,7 +6,7 @@ use ahash::AHashMap;
 
 use super::{
     away::Away, missed::Told, pending::Pending, remembered::Remembered, returning::Comeback, settled::Settled,
-    stalled::Heard,
+    stalled::Heard, turnlock::InLine,
 };
 use crate::{mux::LinkId, pool::Member, session::Attachment};
 
@@ -30,6 +30,8 @@ pub struct Entry {
     pub link: LinkId,
     /// Its id was recorded for this client by the create that is not answered yet.
     pub claimed: bool,
+    /// The create that is not answered yet makes a session that ends with its clients.
+    pub makes_ephemeral: bool,
     /// The session's own folder on the backend's host, as its create or resume was answered.
     pub workspace: Option<Box<str>>,
     /// A create or resume was answered with a result: the session is live for this client.
@@ -46,8 +48,18 @@ pub struct Entry {
     pub awaits_delta: bool,
     /// What its create or resume said, to open it once more elsewhere.
     pub params: Option<Arc<Remembered>>,
+    /// Its home has said that it ended; the answer to what ended it is still to come.
+    pub shut_down: bool,
+    /// It begins once more at its next home, unseen: no disk has it.
+    pub reborn: bool,
+    /// Where else it may be on disk, while it waits to be let in.
+    pub rest: Vec<Arc<Member>>,
     /// It lives nowhere until this client or another one needs it.
     pub parked: bool,
+    /// Prompts that wait for another client's turn to end. Changed by [`Sessions::line_up`] and [`Sessions::leave_line`].
+    pub in_line: Option<Box<InLine>>,
+    /// This client has the turn lock. Changed by [`Sessions::grips`].
+    pub grips: bool,
     /// It is on its way to another home. Changed by [`Sessions::set_away`] and [`Sessions::take_away`].
     pub away: Option<Box<Away>>,
     /// What this client was told of it.
@@ -82,6 +94,8 @@ pub struct Sessions {
     away: usize,
     /// How many have events that wait.
     withholding: usize,
+    /// How many wait for their turn, or have the lock.
+    locking: usize,
 }
 
 impl Sessions {
@@ -118,6 +132,7 @@ impl Sessions {
             home,
             link,
             claimed: false,
+            makes_ephemeral: false,
             workspace: None,
             open: false,
             busy: false,
@@ -126,7 +141,12 @@ impl Sessions {
             doubtful: None,
             awaits_delta: false,
             params: None,
+            shut_down: false,
+            reborn: false,
+            rest: Vec::new(),
             parked: false,
+            in_line: None,
+            grips: false,
             away: None,
             told: Told::default(),
             settled: Settled::default(),
@@ -151,6 +171,8 @@ impl Sessions {
         self.end_turn(slot);
         self.take_away(slot);
         self.take_fresh(slot);
+        self.leave_line(slot);
+        self.grips(slot, false);
         if self.get(slot).is_some_and(|entry| entry.heard.is_listening()) {
             self.stop_listening();
         }
@@ -193,6 +215,43 @@ impl Sessions {
             std::mem::replace(&mut entry.busy, false)
         });
         self.busy -= usize::from(ended);
+    }
+
+    /// Its home has said that it ended.
+    pub fn shut_down(&mut self, slot: Slot) {
+        self.end_turn(slot);
+        if let Some(entry) = self.get_mut(slot) {
+            entry.shut_down = true;
+        }
+    }
+
+    /// Prompts wait for another client's turn to end.
+    pub fn line_up(&mut self, slot: Slot, line: InLine) {
+        if let Some(entry) = self.get_mut(slot) {
+            self.locking += usize::from(entry.in_line.replace(line.into()).is_none());
+        }
+    }
+
+    /// They wait no longer.
+    pub fn leave_line(&mut self, slot: Slot) -> Option<Box<InLine>> {
+        let line = self.get_mut(slot)?.in_line.take();
+        self.locking -= usize::from(line.is_some());
+        line
+    }
+
+    /// This client has the turn lock, or has given it back.
+    pub fn grips(&mut self, slot: Slot, has: bool) {
+        let Some(entry) = self.get_mut(slot) else { return };
+        match (std::mem::replace(&mut entry.grips, has), has) {
+            (false, true) => self.locking += 1,
+            (true, false) => self.locking -= 1,
+            _ => {}
+        }
+    }
+
+    /// Whether this client waits for any turn, or has the lock of one.
+    pub fn has_locks(&self) -> bool {
+        self.locking > 0
     }
 
     /// The session is on its way.

@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
-use super::{door::Door, lobby::Lobby, stage::Stages};
+use super::{door::Door, lobby::Lobby, stage::Stages, turnlock::LockPolicy};
 use crate::{
     model::Secret,
     route::Router,
+    session::expiry::Ephemeral,
     telemetry::{BackendMetrics, ListenerMetrics, Metrics, PoolMetrics},
     tenancy::{Login, Patience as AddressPatience, Wall},
     wire::methods::Patience,
@@ -52,12 +53,18 @@ pub struct SessionSettings {
     pub rehome: bool,
     /// Requests of a session wait no longer than this for its new home.
     pub rehome_wait: Duration,
+    /// Who may send prompts to a session while another client's turn runs.
+    pub lock: LockPolicy,
+    /// How long prompts wait for that.
+    pub lock_timeout: Duration,
     /// Who finds no room for a session waits no longer than this.
     pub queue_timeout: Duration,
     /// Longest wait for a backend that is to close or open a session which moves.
     pub move_timeout: Duration,
     /// A turn whose client is lost goes on for so long; `None`: it ends with its client.
     pub linger: Option<Duration>,
+    /// Which sessions end with their clients.
+    pub ephemeral: Ephemeral,
     /// What only a lost client could answer is refused after this.
     pub orphan_wait: Duration,
     /// A turn of which nothing was heard for so long is looked at; `None`: never.
@@ -89,9 +96,12 @@ impl Default for SessionSettings {
             cut_when_down: false,
             rehome: true,
             rehome_wait: Duration::from_secs(30),
+            lock: LockPolicy::Off,
+            lock_timeout: Duration::from_secs(300),
             queue_timeout: Duration::from_secs(30),
             move_timeout: Duration::from_secs(10),
             linger: Some(Duration::from_secs(60)),
+            ephemeral: Ephemeral { unnamed: true, ..Ephemeral::default() },
             orphan_wait: Duration::from_secs(30),
             stall_after: Some(Duration::from_secs(600)),
             client_timeout: Duration::from_secs(60),

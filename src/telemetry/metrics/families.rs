@@ -72,6 +72,10 @@ families! {
     turn_locks: Counters<2> = counters("pilotfish_turn_locks_total", ["pool", "outcome"]; "Prompts that needed their session's turn lock.");
     turn_lock_wait: Histograms<1> = histograms("pilotfish_turn_lock_wait_seconds", ["pool"], TURN; "How long prompts waited for another client's turn to end.");
 
+    cleanup_sessions: Counters<2> = counters("pilotfish_cleanup_sessions_total", ["pool", "outcome"]; "Sessions that a clean-up found to be older than the ttl.");
+    cleanup_runs: Counters<2> = counters("pilotfish_cleanup_runs_total", ["pool", "outcome"]; "Runs of the clean-up that have ended.");
+    ephemeral_deleted: Counters<2> = counters("pilotfish_ephemeral_deleted_total", ["pool", "outcome"]; "Attempts to delete sessions that end with their clients.");
+
     requests: Counters<3> = counters("pilotfish_requests_total", ["pool", "method", "outcome"]; "Requests of clients that were answered: ok and error by a backend, any other outcome by us.");
     request_duration: Histograms<2> = histograms("pilotfish_request_duration_seconds", ["pool", "method"], REQUEST; "From a client's request to its answer.");
     errors: Counters<1> = counters("pilotfish_errors_total", ["reason"]; "Errors that this proxy answered itself.");

@@ -5,6 +5,7 @@ use std::{sync::OnceLock, time::Duration};
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use super::{
+    cleanup::CleanupMetrics,
     families::Families,
     family::{ByLabel, Counters},
     journey::JourneyMetrics,
@@ -135,6 +136,8 @@ pub struct PoolMetrics {
     pub journeys: JourneyMetrics,
     /// Sessions that live nowhere for a while, or wait.
     pub lifecycle: LifecycleMetrics,
+    /// Sessions that are deleted.
+    pub cleanup: CleanupMetrics,
     operations: Box<[ByLabel<OperationOutcome, IntCounter>]>,
     methods: Box<[OnceLock<MethodMetrics>]>,
     maker: MethodMaker,
@@ -158,6 +161,7 @@ impl PoolMetrics {
             panic: of.pool_panic.with([pool]),
             journeys: JourneyMetrics::new(of, pool),
             lifecycle: LifecycleMetrics::new(of, pool),
+            cleanup: CleanupMetrics::new(of, pool),
             operations: OperationKind::ALL.iter().map(operations).collect(),
             // One more than there are names: the last is `other`.
             methods: (0..=names.len()).map(|_| OnceLock::new()).collect(),

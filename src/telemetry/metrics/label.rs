@@ -31,7 +31,6 @@ macro_rules! labels {
         }
     )+};
 }
-
 pub(super) use labels;
 
 labels! {

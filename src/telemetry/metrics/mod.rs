@@ -1,5 +1,6 @@
 //! All metrics of one proxy.
 
+mod cleanup;
 mod families;
 mod family;
 mod handles;
@@ -19,12 +20,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use parking_lot::Mutex;
 use prometheus::{IntCounter, Registry, TextEncoder};
 
-use self::{
-    families::Families,
-    family::{Definition, Registrar},
-    process::ProcessMetrics,
-};
 pub use self::{
+    cleanup::{CleanupEnd, CleanupMetrics, CleanupOutcome, EphemeralOutcome},
     family::{ByLabel, MetricsError},
     handles::{
         BackendMetrics, BackpressureMetrics, DrainMetrics, ListenerMetrics, MethodMetrics, Outcome, PoolMetrics,
@@ -40,6 +37,11 @@ pub use self::{
     lifecycle::LifecycleMetrics,
     store::{Loss, StoreMetrics, StoreOp, StoreOutcome},
     tenant::TenantMetrics,
+};
+use self::{
+    families::Families,
+    family::{Definition, Registrar},
+    process::ProcessMetrics,
 };
 
 /// The content type of [`Metrics::gather`].

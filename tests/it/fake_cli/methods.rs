@@ -177,6 +177,7 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
             reply(conn, frame, Ok("{}".into()));
         }
         "session.delete" => delete(&mut state, conn, frame, &session),
+        "sessions.delete" => delete_exactly(&mut state, conn, frame, &session),
         "sessions.bulkDelete" => bulk_delete(&mut state, conn, frame),
         "sessions.open" => opening::open(&mut state, conn, frame),
         _ if method.starts_with("session.factory.") => {
@@ -229,16 +230,33 @@ fn sessions(inner: &Arc<Inner>, conn: &Arc<Conn>, frame: &Frame) {
 
 fn delete(state: &mut State, conn: &Conn, frame: &Frame, asked: &str) {
     let session = &lookups::resolved(state, asked);
-    let was_live = state.close(session, Told::Nothing);
-    if state.storage.delete(session) || was_live {
-        // Told twice, as the real one does.
-        state.broadcast(&shapes::lifecycle("session.deleted", session, None));
-        state.broadcast(&shapes::lifecycle("session.deleted", session, None));
-        reply(conn, frame, Ok(r#"{"success":true}"#.into()));
-    } else {
-        let why = shapes::quote(&format!("Session file not found for {session}"));
-        reply(conn, frame, Ok(format!(r#"{{"success":false,"error":{why}}}"#)));
+    let answer = match deleted(state, session) {
+        Ok(()) => r#"{"success":true}"#.into(),
+        Err(why) => format!(r#"{{"success":false,"error":{}}}"#, shapes::quote(&why)),
+    };
+    reply(conn, frame, Ok(answer));
+}
+
+/// Unlike `session.delete` it takes an id for nothing but itself.
+fn delete_exactly(state: &mut State, conn: &Conn, frame: &Frame, session: &str) {
+    let answer = deleted(state, session).map(|()| "{}".into());
+    reply(conn, frame, answer.or_else(|why| failed("sessions.delete", &why)));
+}
+
+/// What is live here goes without a word; what another process holds by its lock does not.
+fn deleted(state: &mut State, session: &str) -> Result<(), String> {
+    let holder = state.storage.read(session).and_then(|kept| kept.used_by);
+    if holder.is_some_and(|holder| holder != state.process) {
+        return Err(format!("Cannot delete session {session}: it is currently in use by another process."));
     }
+    let was_live = state.close(session, Told::Nothing);
+    if !state.storage.delete(session) && !was_live {
+        return Err(format!("Session file not found for {session}"));
+    }
+    // Told twice, as the real one does.
+    state.broadcast(&shapes::lifecycle("session.deleted", session, None));
+    state.broadcast(&shapes::lifecycle("session.deleted", session, None));
+    Ok(())
 }
 
 /// Absent ids are told as deleted too.
