@@ -21,8 +21,8 @@ E2E := tests/e2e
 E2E_RUN := PILOTFISH=$(CURDIR)/target/release/pilotfish node $(E2E)/run.mjs $(SUITES)
 # pingora's compression libraries are built with cmake and a C compiler.
 BUILD_PACKAGES := build-essential cmake
-# The Rust SDK of the Copilot CLI links OpenSSL; the other programs are what the tests talk to.
-TEST_PACKAGES := $(BUILD_PACKAGES) pkg-config libssl-dev python3-venv redis-server prometheus haproxy
+# The Rust SDK of the Copilot CLI links OpenSSL; the other programs are what the tests talk to, or use.
+TEST_PACKAGES := $(BUILD_PACKAGES) pkg-config libssl-dev python3-venv openssl redis-server prometheus haproxy
 
 .PHONY: help quickstart reference test test-rust test-e2e e2e-programs e2e-tools torture bench lint clean
 
@@ -70,7 +70,7 @@ $(E2E)/.venv/installed: $(E2E)/python/requirements.txt | e2e-tools
 
 torture: e2e-programs
 	PILOTFISH_MUTATIONS=30000000 PILOTFISH_MUTANTS=50000 PROPTEST_CASES=20000 PILOTFISH_UPGRADE_SECONDS=30 \
-		PILOTFISH_KILLS=200 PILOTFISH_STEPS=10000 cargo test --locked --release
+		PILOTFISH_KILLS=200 PILOTFISH_STEPS=10000 PILOTFISH_LOCK_STEPS=100000 cargo test --locked --release
 	SUITE=long $(E2E_RUN)
 
 bench:

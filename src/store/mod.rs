@@ -202,7 +202,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Asks whether this proxy may close a session that it holds.
     async fn isolate(&self, key: &Key, token: u64) -> Result<Alone, StoreError>;
 
-    /// Renews holds on sessions, in one go; the answers are in the same order.
+    /// Renews holds on sessions; the answers are in the same order. Of more than 500 each 500 take up to [`LIMIT`].
     async fn renew(&self, holds: &[(Key, u64)]) -> Result<Vec<Renewed>, StoreError>;
 
     /// Lets a session go. `closed`: it lives nowhere now; otherwise its home is remembered for a minute. Does nothing if the
@@ -216,7 +216,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// [`Told::Free`]; who does not for three seconds has left the line.
     async fn lock(&self, key: &Key, waiter: &Waiter) -> Result<Locked, StoreError>;
 
-    /// Renews locks, in one go.
+    /// Renews locks, as [`Store::renew`] does.
     async fn renew_locks(&self, locks: &[(Key, u64)]) -> Result<Vec<Renewed>, StoreError>;
 
     /// Gives a lock back. `false`: it was not ours any more, and nothing was done.

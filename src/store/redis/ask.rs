@@ -17,6 +17,9 @@ use crate::{
 /// The rest of [`LIMIT`] is for the way to the caller.
 const DEADLINE: Duration = LIMIT.saturating_sub(Duration::from_millis(15));
 
+/// So many are asked at a time, which takes Redis some milliseconds: others are not kept waiting by that.
+const SOME: usize = 500;
+
 /// A hold of ours ends sooner than in the store by this and a hundredth of it: clocks do not run at the same speed.
 const DRIFT: Duration = Duration::from_millis(2);
 
@@ -28,12 +31,18 @@ impl Redis {
         understood(value)
     }
 
-    /// Runs many.
+    /// Runs many, some at a time.
     pub(super) async fn calls(&self, op: StoreOp, calls: Vec<Call>) -> Result<Vec<i64>, StoreError> {
         let placed: Vec<_> =
             calls.into_iter().map(|call| (call.keys.first().map_or(0, |name| slot(name)), call)).collect();
-        let values = self.ask(op, async |links: &Links| links.calls(&placed).await).await?;
-        values.into_iter().map(understood).collect()
+        let mut answers = Vec::with_capacity(placed.len());
+        for some in placed.chunks(SOME) {
+            let values = self.ask(op, async |links: &Links| links.calls(some).await).await?;
+            for value in values {
+                answers.push(understood(value)?);
+            }
+        }
+        Ok(answers)
     }
 
     /// Runs one command about one key.

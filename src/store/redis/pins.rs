@@ -69,6 +69,7 @@ impl Redis {
             let arguments = [self.proxy.to_string(), token.to_string(), self.span()];
             Call::new(Script::Renew, [self.names.pin(key)], arguments)
         };
+        // The first one's time counts for all.
         let sent = Instant::now();
         let answers = self.calls(StoreOp::Renew, holds.iter().map(call).collect()).await?;
         let until = self.until(sent);

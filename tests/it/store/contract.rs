@@ -202,6 +202,23 @@ async fn many_owners_are_listed_some_at_a_time() {
 }
 
 #[tokio::test]
+async fn ten_thousand_holds_are_renewed() {
+    let server = Server::start().await;
+    let long = std::time::Duration::from_secs(15);
+    let one = Proxy::start(pilotfish::store::RedisSettings { ttl: long, ..settings("one", &server.address()) }).await;
+    let mut holds = Vec::new();
+    for number in 0..10_000 {
+        let key = key(&format!("s{number}"));
+        let (_, hold, _) = held(&*one, &key, &wish("a")).await;
+        holds.push((key, hold.token));
+    }
+    let started = std::time::Instant::now();
+    let renewed = one.renew(&holds).await.expect("answers");
+    println!("10,000 renewals: {:?}", started.elapsed());
+    assert!(renewed.iter().all(|one| matches!(one, Renewed::Until { shared: false, .. })) && renewed.len() == 10_000);
+}
+
+#[tokio::test]
 async fn scripts_that_the_server_forgot_are_sent_again() {
     let (server, one, _) = two().await;
     let (_, hold, _) = held(&*one, &key("s"), &wish("a")).await;

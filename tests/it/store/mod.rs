@@ -7,6 +7,7 @@ mod outage;
 mod proxy;
 mod server;
 mod several;
+mod torture;
 
 use std::sync::Arc;
 
