@@ -1,4 +1,5 @@
 # make quickstart            three Copilot CLIs behind pilotfish on this machine; DEMO=1: answers without an account
+# make reference            two pilotfish, three Copilot CLIs and Redis on this machine; DEMO=1: answers without an account
 # make test                  everything that is tested (at most 25 minutes from an empty target folder on two cores)
 # make torture               the same for longer and with more of it
 # make bench                 speed, beside HAProxy; writes docs/performance.md
@@ -9,6 +10,8 @@ SHELL := /bin/bash
 
 # Further arguments of `pilotfish quickstart`, such as ARGS="--demo-model --port 5000".
 ARGS ?=
+# Further arguments of `make reference`, such as REFERENCE_ARGS="--port 5000 --data /tmp/reference".
+REFERENCE_ARGS ?=
 ifdef DEMO
 override ARGS += --demo-model
 endif
@@ -21,7 +24,7 @@ BUILD_PACKAGES := build-essential cmake
 # The Rust SDK of the Copilot CLI links OpenSSL; the other programs are what the tests talk to.
 TEST_PACKAGES := $(BUILD_PACKAGES) pkg-config libssl-dev python3-venv redis-server prometheus haproxy
 
-.PHONY: help quickstart test test-rust test-e2e e2e-programs e2e-tools torture bench lint clean
+.PHONY: help quickstart reference test test-rust test-e2e e2e-programs e2e-tools torture bench lint clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -31,6 +34,11 @@ quickstart:
 	@.ci/packages $(BUILD_PACKAGES)
 	cargo build --release --locked
 	@target/release/pilotfish quickstart $(ARGS)
+
+reference: $(E2E)/node_modules/.package-lock.json
+	@.ci/packages $(BUILD_PACKAGES) redis-server
+	cargo build --release --locked
+	@PILOTFISH=$(CURDIR)/target/release/pilotfish node $(E2E)/reference.mjs $(if $(DEMO),--demo-model) $(REFERENCE_ARGS)
 
 test: test-rust test-e2e
 

@@ -15,10 +15,10 @@ use crate::{
     route::MoverSettings,
     serve::{
         connection::{ConnectionSettings, Patience, ProxyProtocol},
-        session::SessionSettings,
+        session::{LockPolicy, SessionSettings},
     },
     session::{
-        Evict, RoomSettings,
+        Evict, OnLoss, RoomSettings,
         expiry::{Ephemeral, Expiry, Patterns},
     },
     store::{self, RedisSettings, Tls, Topology},
@@ -132,6 +132,13 @@ fn ephemeral(set: &config::Sessions) -> Ephemeral {
     Ephemeral { unnamed: words().any(|word| word == UNNAMED), named }
 }
 
+pub(super) fn on_store_loss(set: &config::Store) -> OnLoss {
+    match set.on_store_loss {
+        config::OnStoreLoss::RefuseNew => OnLoss::RefuseNew,
+        config::OnStoreLoss::HashOnly => OnLoss::HashOnly,
+    }
+}
+
 pub(super) fn room(set: &config::Sessions) -> RoomSettings {
     let some = |most: u32| Some(most as usize).filter(|most| *most > 0);
     RoomSettings {
@@ -204,6 +211,13 @@ pub(super) fn session(
         tenant_metrics,
         rehome: pool.rehome,
         rehome_wait: pool.rehome_wait,
+        lock: match pool.sessions.lock {
+            config::Lock::Off => LockPolicy::Off,
+            config::Lock::Reject => LockPolicy::Reject,
+            config::Lock::Queue => LockPolicy::Queue,
+            config::Lock::SteerOwn => LockPolicy::SteerOwn,
+        },
+        lock_timeout: pool.sessions.lock_timeout,
         queue_timeout: pool.sessions.queue_timeout,
         move_timeout: pool.move_timeout,
         linger: (pool.on_client_loss == config::OnClientLoss::FinishTurn).then_some(pool.linger),

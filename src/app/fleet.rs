@@ -18,7 +18,7 @@ use crate::{
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
-    session::{Keeper, Leases, OnLoss, Registry, Room},
+    session::{Keeper, Leases, Registry, Room},
     store::Store,
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
@@ -64,7 +64,7 @@ impl Fleet {
                 }
             };
             tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
-            let keeper = Keeper::new(squadron.registry.clone(), crate::store::TTL);
+            let keeper = Keeper::new(squadron.registry.clone(), config.store.ttl);
             tracker.spawn(cancel.clone().run_until_cancelled_owned(keeper.run()));
             let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
             let mover = Mover::new(router, build::mover(set));
@@ -182,7 +182,13 @@ fn start_pool(
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
     let room = Room::new(build::room(&set.sessions));
-    let leases = Leases::new(store.clone(), pool_name.clone(), OnLoss::RefuseNew, tracker.clone(), cancel.clone());
+    let leases = Leases::new(
+        store.clone(),
+        pool_name.clone(),
+        build::on_store_loss(&config.store),
+        tracker.clone(),
+        cancel.clone(),
+    );
     let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
     let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));

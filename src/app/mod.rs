@@ -8,7 +8,7 @@
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
 //! - `cleanup`: sessions that nobody has used for long, or whose clients have gone, are deleted.
-//! - `store`: what several proxies share, opened and watched over.
+//! - `store`: what several proxies share, opened and watched over; `owners`: whose sessions are, in all of them.
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
@@ -17,6 +17,7 @@ mod doors;
 mod fleet;
 mod observer;
 mod operations;
+mod owners;
 mod recycle;
 mod seen;
 mod shared;
@@ -208,6 +209,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
         None => drop(tokio::time::timeout(FIRST_VERDICTS, app.fleet.judged()).await),
     }
     store::first_answer(&*store).await;
+    owners::keep(&app.tenants, &store, &background.0, &background.1).await;
     announce(&app.bound);
     let admin_end = CancellationToken::new();
     let seen = Arc::new(Seen::new(app.clone()));

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Bell, Live};
-use crate::store::{Alone, Claimed, Hold, Key, Locked, Memory, Store, StoreError, Waiter, Wish};
+use crate::store::{Alone, Claimed, Hold, Key, Locked, Memory, Recorded, Store, StoreError, Waiter, Who, Wish};
 
 /// What happens when the store does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,8 +78,43 @@ pub struct Grip {
     pub hold: Hold,
 }
 
-/// An answer of the store that a client waits for.
-pub type Answer = Arc<Mutex<Option<Result<Locked, StoreError>>>>;
+/// A client's wish for a session's turn lock. Dropped, it leaves the line, and gives back what it got and nobody took.
+#[derive(Debug)]
+pub struct Ticket {
+    live: Arc<Live>,
+    waiter: Waiter,
+    answer: Mutex<Option<Result<Locked, StoreError>>>,
+    /// Its client has the lock.
+    granted: AtomicBool,
+}
+
+impl Ticket {
+    /// For a client of `live`.
+    pub fn new(live: Arc<Live>, waiter: Waiter) -> Arc<Self> {
+        Arc::new(Self { live, waiter, answer: Mutex::default(), granted: AtomicBool::new(false) })
+    }
+
+    /// The store's answer, once.
+    pub fn take(&self) -> Option<Result<Locked, StoreError>> {
+        let answer = self.answer.lock().take();
+        self.granted.store(matches!(answer, Some(Ok(Locked::Held(_)))), Ordering::Release);
+        answer
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let leases = self.live.leases();
+        match self.answer.get_mut().take() {
+            Some(Ok(Locked::Held(hold))) => leases.unlock_hold(&self.live, hold.token),
+            // Whether it is still in the line nobody has to know.
+            _ if self.waiter.lines_up && !self.granted.load(Ordering::Acquire) => {
+                leases.leave_line(&self.live, self.waiter.number)
+            }
+            _ => {}
+        }
+    }
+}
 
 /// Asks the store for the sessions of one pool.
 #[derive(Debug)]
@@ -152,14 +187,51 @@ impl Leases {
         live.lease().set(State::Asking);
         let (me, live) = (self.clone(), live.clone());
         self.run(async move {
-            let claimed = me.store.claim(&me.key(live.id()), &wish).await;
+            let losses = me.store.losses();
+            let claimed = me.ask_claim(&me.key(live.id()), &wish).await;
             me.claimed(&live, &wish, claimed);
+            if me.store.losses() != losses {
+                // Lost before it was known here: asked for once more.
+                live.lease().set(State::Free);
+            }
             live.ring();
         });
     }
 
+    /// Whose it is comes first: of two proxies that make the same session for two tenants, one is told that it exists.
+    async fn ask_claim(&self, key: &Key, wish: &Wish) -> Result<Claimed, StoreError> {
+        if let Some(who) = &wish.owner
+            && self.store.record(key, who).await? == Recorded::Taken
+        {
+            return Ok(Claimed::Foreign);
+        }
+        self.store.claim(key, wish).await
+    }
+
+    /// Records whose a session is that a backend made.
+    pub fn record(self: &Arc<Self>, session: &str, who: Who) {
+        if self.is_shared() {
+            let (me, key) = (self.clone(), self.key(session));
+            self.run(async move {
+                // If it fails, whoever comes for it records it.
+                let _ = me.store.record(&key, &who).await;
+            });
+        }
+    }
+
+    /// A session is nobody's any more.
+    pub fn disown(self: &Arc<Self>, session: &str) {
+        if self.is_shared() {
+            let (me, key) = (self.clone(), self.key(session));
+            self.run(async move {
+                // What stays recorded is somebody's who cannot reach it: harmless.
+                let _ = me.store.disown(&key).await;
+            });
+        }
+    }
+
     /// Takes in what a claim gave.
-    pub fn claimed(&self, live: &Live, wish: &Wish, claimed: Result<Claimed, StoreError>) {
+    fn claimed(&self, live: &Live, wish: &Wish, claimed: Result<Claimed, StoreError>) {
         let lease = live.lease();
         match claimed {
             Ok(Claimed::Held { home, hold, shared, .. }) => {
@@ -210,12 +282,15 @@ impl Leases {
     }
 
     /// Asks for a session's turn lock. The client hears by its bell.
-    pub fn lock(self: &Arc<Self>, live: &Arc<Live>, bell: &Arc<Bell>, waiter: Waiter, answer: Answer) {
-        let (me, live, bell) = (self.clone(), live.clone(), bell.clone());
+    pub fn lock(self: &Arc<Self>, ticket: &Arc<Ticket>, bell: &Arc<Bell>) {
+        let (me, ticket, bell) = (self.clone(), ticket.clone(), bell.clone());
         self.run(async move {
-            let locked = me.store.lock(&me.key(live.id()), &waiter).await;
-            *answer.lock() = Some(locked);
-            bell.ring(&live);
+            let losses = me.store.losses();
+            let locked = me.store.lock(&me.key(ticket.live.id()), &ticket.waiter).await;
+            // Lost before it was known here: nobody would ask for it again.
+            let locked = if me.store.losses() == losses { locked } else { Err(StoreError::Unavailable) };
+            *ticket.answer.lock() = Some(locked);
+            bell.ring(&ticket.live);
         });
     }
 
@@ -228,7 +303,7 @@ impl Leases {
     }
 
     /// Gives back a lock that nobody wants any more.
-    pub fn unlock_hold(self: &Arc<Self>, live: &Live, token: u64) {
+    fn unlock_hold(self: &Arc<Self>, live: &Live, token: u64) {
         let (me, key) = (self.clone(), self.key(live.id()));
         self.run(async move {
             // What is not given back runs out.
@@ -237,7 +312,7 @@ impl Leases {
     }
 
     /// `waiter` does not wait for a session's turn lock any more.
-    pub fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64) {
+    fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64) {
         let (me, key) = (self.clone(), self.key(live.id()));
         self.run(async move {
             // Whoever does not ask again falls out of the line by itself.

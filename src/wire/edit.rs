@@ -27,6 +27,22 @@ pub fn with_session_id(body: &[u8], scan: &Scan, session: &str) -> Vec<u8> {
     }
 }
 
+/// A `session.send` that steers the turn which runs; `None` if it says itself how it is to be taken.
+pub fn with_immediate_mode(body: &[u8], scan: &Scan) -> Option<Vec<u8>> {
+    #[derive(serde::Deserialize)]
+    struct Send {
+        params: Mode,
+    }
+    #[derive(serde::Deserialize)]
+    struct Mode {
+        mode: Option<serde::de::IgnoredAny>,
+    }
+    let Params::Object { at, empty } = scan.params else { return None };
+    let plain = serde_json::from_slice::<Send>(body).is_ok_and(|send| send.params.mode.is_none());
+    let comma = if empty { "" } else { "," };
+    plain.then(|| insert(body, at + 1, format!("\"mode\":\"immediate\"{comma}").as_bytes()))
+}
+
 fn insert(body: &[u8], at: u32, new: &[u8]) -> Vec<u8> {
     replace(body, Span { start: at, end: at, escaped: false }, new)
 }
@@ -34,6 +50,19 @@ fn insert(body: &[u8], at: u32, new: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prompt_steers_unless_it_says_how_it_is_to_be_taken() {
+        let edited = |params: &str| {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"session.send","params":{params}}}"#);
+            with_immediate_mode(body.as_bytes(), &Scan::read(body.as_bytes()).unwrap())
+                .map(|body| String::from_utf8(body).unwrap())
+        };
+        let steers = edited(r#"{"sessionId":"s","prompt":"p"}"#).unwrap();
+        assert!(steers.ends_with(r#""params":{"mode":"immediate","sessionId":"s","prompt":"p"}}"#), "{steers}");
+        assert_eq!(edited(r#"{"sessionId":"s","mode":"enqueue"}"#), None);
+        assert!(edited(r#"{"sessionId":"s","mode":null}"#).is_some());
+    }
 
     #[test]
     fn a_create_gets_its_id() {

@@ -141,7 +141,7 @@ mod tests {
             survey.note(text.as_bytes(), &home);
         }
         assert_eq!((survey.listed, survey.excluded, survey.more), (11, 1, true));
-        let due: Vec<String> = survey.due().into_iter().map(|old| old.id.into()).collect();
-        assert_eq!(due, ["a", "b"]);
+        let due: Vec<_> = survey.due().into_iter().map(|old| old.id).collect();
+        assert_eq!(due, [Box::<str>::from("a"), Box::<str>::from("b")]);
     }
 }

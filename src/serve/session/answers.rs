@@ -140,6 +140,7 @@ impl Client {
                     entry.told.rested();
                 }
                 self.sessions.end_turn(slot);
+                self.give_back_turn(slot);
                 self.leave_drained_home(slot, &live);
             }
             // The session ended at its home; whoever resumes it is placed anew. One that this client ends itself is still

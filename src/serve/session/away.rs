@@ -41,6 +41,10 @@ pub struct Away {
     pub finished: bool,
     /// It stands in line for its first seat.
     pub in_line: bool,
+    /// The store is asked whether this client may close it.
+    pub isolating: bool,
+    /// When the store was last asked for it.
+    pub asked_store: Instant,
     /// It could not be opened: what those are told who waited for it.
     pub refusal: Option<Refusal>,
     /// This client comes back for it.
@@ -67,12 +71,14 @@ pub struct Refusal {
     pub message: std::borrow::Cow<'static, str>,
     /// The same for programs.
     pub data: serde_json::Value,
+    /// What is answered is what the runtime answers for a session that does not exist.
+    pub absent: bool,
 }
 
 impl Refusal {
     /// Without data of its own.
     pub fn plain(reason: Reason, message: &'static str) -> Self {
-        Self { reason, message: message.into(), data: serde_json::json!({}) }
+        Self { reason, message: message.into(), data: serde_json::json!({}), absent: false }
     }
 
     /// Because there is no room.
@@ -94,6 +100,8 @@ impl Away {
             settling,
             finished,
             in_line: false,
+            isolating: false,
+            asked_store: now,
             refusal: None,
             returning: None,
             cut: None,
@@ -145,7 +153,11 @@ impl Client {
     /// A request that waited goes on, unless it was answered meanwhile.
     pub(super) fn release(&mut self, held: &Held, out: &mut Output) {
         match &held.id {
-            Some(id) if !matches!(self.requests.get(id), Some(Open { purpose: Purpose::Held, .. })) => {}
+            Some(id)
+                if !self
+                    .requests
+                    .get(id)
+                    .is_some_and(|open| matches!(open.purpose, Purpose::Held | Purpose::InLine(_))) => {}
             Some(id) => {
                 self.requests.take(id);
                 self.again(&held.body, out);

@@ -9,6 +9,7 @@ use super::{
     open::{NO_LINK, Open, OwnPurpose, Purpose},
     sessions::Slot,
     settled::Settled,
+    turnlock::LockPolicy,
     workspace::Output,
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     telemetry::{ClientEnd, Dropped, Rule, Way},
     wire::{
         Method, MethodIndex, Methods, Reason, RequestId, Scan,
+        edit::with_immediate_mode,
         id::OWN_PREFIX,
         methods::Route,
         scan::{Place, Value},
@@ -197,15 +199,27 @@ impl Client {
             self.call_parked(call, slot, out);
             return true;
         }
-        if let Some(attachment) = &entry.attachment {
-            attachment.live().touch(self.now);
+        if entry.attachment.as_ref().is_some_and(|attachment| !attachment.live().touch(self.now)) {
+            let message = "this proxy's hold on the session is over; it asks for it again";
+            self.refuse(call, Reason::StoreUnavailable, message, out);
+            return true;
         }
         let link = entry.link;
         if call.row.route == Route::Send && call.id.is_some() {
+            if !self.may_begin_turn(call, slot, out) {
+                return true;
+            }
+            let steering = self.steers(slot).then(|| with_immediate_mode(call.body(), call.scan)).flatten();
             if !self.begin_turn(call, slot, out) {
                 return true;
             }
             self.heard(slot);
+            if let Some(body) = steering {
+                let purpose = self.purpose(call, Some(slot));
+                let frame = Frame::of_body(&body);
+                self.open_on(&Call { frame: &frame, ..*call }, link, purpose, out);
+                return true;
+            }
         }
         let purpose = self.purpose(call, Some(slot));
         self.open_on(call, link, purpose, out);
@@ -363,6 +377,10 @@ impl Client {
         let slot = self.sessions.find(&scan.text(frame.body(), Place::SessionId)?)?;
         let entry = self.sessions.get(slot).filter(|entry| entry.attachment.is_some() && entry.away.is_none())?;
         let link = entry.link;
+        // Whether it is its turn is asked for whole frames.
+        if row.route == Route::Send && self.shared.settings.lock != LockPolicy::Off {
+            return None;
+        }
         if !self.link_is_ready(link) || self.may_call(&call).is_err() || self.meter_frame(frame.body_len).is_err() {
             return None;
         }
@@ -389,6 +407,15 @@ impl Client {
                     id.append_json(&mut body);
                     body.extend_from_slice(b"}}");
                     self.say(link, &body, out);
+                }
+            }
+            (Purpose::InLine(slot), _) => {
+                let (slot, target) = (*slot, target.clone());
+                if let Some(id) = target.filter(|id| self.cancel_in_line(slot, id))
+                    && let Some(open) = self.requests.take(&id)
+                {
+                    self.count_refusal(&open, Reason::Cancelled);
+                    self.answer_error(Some(&id), Reason::Cancelled, "cancelled while it waited for its turn", out);
                 }
             }
             (_, NO_LINK) => {}

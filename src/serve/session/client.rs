@@ -47,6 +47,9 @@ use crate::{
 /// A client that is about to go is looked at this often.
 const DRAIN_TICK: Duration = Duration::from_millis(50);
 
+/// A client that waits for its turn is looked at this often.
+const LINE_LOOK: Duration = Duration::from_millis(200);
+
 /// A backend that could not be dialled is left alone by this client for so long.
 const AVOID: Duration = Duration::from_secs(1);
 
@@ -363,7 +366,8 @@ impl Client {
         let until = [self.delayed.as_ref().map(|delayed| delayed.until), self.paused_until];
         let wakes = until.into_iter().flatten().map(|at| at.saturating_duration_since(self.now)).min();
         let away = if self.sessions.has_aways() || self.orphan.is_some() { LOOK } else { Duration::MAX };
-        wakes.unwrap_or(Duration::MAX).min(away)
+        let locks = if self.sessions.has_locks() { LINE_LOOK } else { Duration::MAX };
+        wakes.unwrap_or(Duration::MAX).min(away).min(locks)
     }
 
     /// Looks at the deadlines sooner than the tick that is running would.

@@ -304,6 +304,7 @@ impl Client {
             || self.delayed.is_some()
             || self.borrows
             || self.sessions.has_aways()
+            || self.sessions.has_locks()
             || self.orphan.is_some()
             || self.shared.settings.cut_when_down
     }
@@ -333,6 +334,7 @@ impl Client {
             self.close(ClientEnd::Client, out);
         }
         self.look_after_aways(out);
+        self.look_after_turns(out);
         self.look_at_silence(out);
         self.end_doubtful_turns();
         self.time_out_links(out);
@@ -379,6 +381,10 @@ impl Client {
         let (now, settings) = (self.now, self.shared.settings.clone());
         let table = crate::wire::Methods::get();
         let late = |open: &Open| {
+            if matches!(open.purpose, Purpose::InLine(_)) {
+                // It has a deadline of its own.
+                return false;
+            }
             let patience = settings.patience(table.row(open.method).timeout);
             // What waits for a place at a backend has a deadline of its own, and an answer that says more.
             let waits =

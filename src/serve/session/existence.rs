@@ -166,6 +166,7 @@ impl Client {
     pub(super) fn forget_owner(&self, session: &str) {
         if let Some(wall) = &self.shared.wall {
             wall.forget(session);
+            self.shared.router.registry().leases().disown(session);
         }
     }
 

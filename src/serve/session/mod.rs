@@ -29,6 +29,7 @@ mod gathering;
 mod goodbye;
 mod greeting;
 mod guest;
+mod holding;
 mod inbound;
 mod kind;
 mod link;
@@ -52,6 +53,7 @@ mod settled;
 mod sight;
 mod stage;
 mod stalled;
+mod turnlock;
 mod wall;
 mod workspace;
 mod writing;
@@ -64,6 +66,7 @@ pub use self::{
     lobby::Lobby,
     settings::{SessionSettings, Shared},
     stage::{Stage, Stages},
+    turnlock::LockPolicy,
 };
 use super::{accept::Handler, keepalive::Keepalive};
 use crate::telemetry::Rejection;

@@ -60,6 +60,7 @@ impl Client {
                 self.heed_hurry(slot, &live, out);
                 self.yield_session(slot, &live, out);
                 self.advance(slot, out);
+                self.look_at_line(slot, &live, out);
             }
         }
         true
@@ -147,7 +148,7 @@ impl Client {
         if self.go_on_returning(slot, &live, out) {
             return;
         }
-        if self.waits_for_seat(slot, &live, out) {
+        if self.waits_to_be_let_in(slot, &live, out) || self.waits_to_close(slot, &live, out) {
             return;
         }
         let me = self.caller.number;
@@ -163,7 +164,7 @@ impl Client {
             }
             Step::Follow(home) => self.follow(slot, &live, &home, out),
             Step::Parked => self.lie_down(slot, &live, out),
-            Step::Lost => self.lose_session(slot, out),
+            Step::Lost => self.leave_lost(slot, out),
         }
     }
 
@@ -203,6 +204,19 @@ impl Client {
         if !self.leads_to(link, home) {
             return live.relocate(|course| course.lost(self.caller.number, self.now));
         }
+        if live.leases().is_shared() {
+            live.leases().isolate(live);
+            if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
+                away.isolating = true;
+            }
+            return;
+        }
+        self.send_close(slot, live, out);
+    }
+
+    /// It is closed at its home: nobody else is there.
+    pub(super) fn send_close(&mut self, slot: Slot, live: &Arc<Live>, out: &mut Output) {
+        let link = self.sessions.get(slot).map_or(NO_LINK, |entry| entry.link);
         let params = format!(r#"{{"sessionId":"{}"}}"#, live.id());
         self.send_errand(slot, link, Errand::Close, |id| reply::request(id, "sessions.close", &params).into(), out);
     }
@@ -373,6 +387,21 @@ impl Client {
             if let Some(away) = &mut entry.away {
                 away.refusals = 0;
             }
+        }
+    }
+
+    /// It cannot be had any more. One that was at home until now is another proxy's: nothing may be said to it from here.
+    fn leave_lost(&mut self, slot: Slot, out: &mut Output) {
+        let Some(entry) = self.sessions.get(slot) else { return };
+        let (link, at_home, busy, session) = (entry.link, entry.away.is_none(), entry.busy, entry.id.clone());
+        self.lose_session(slot, out);
+        if at_home {
+            if busy {
+                self.sessions.end_turn(slot);
+                self.tell_turn_error(&session, "session_lost", "another proxy has this session now; resume it", out);
+                self.tell_idle(&session, out);
+            }
+            self.lose_link(link, LinkEnd::Cut, out);
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Purpose {
     Setting(Slot, Box<(MethodIndex, Vec<u8>)>),
     /// It waits for the session's new home.
     Held,
+    /// A prompt that waits for another client's turn to end.
+    InLine(Slot),
     /// It greets the link.
     Connect,
     /// A prompt is queued.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{away::Refusal, client::Client, moving::Errand, sessions::Slot, workspace::Output};
+use super::{away::Refusal, client::Client, holding::Possession, moving::Errand, sessions::Slot, workspace::Output};
 use crate::{
     mux::LinkId,
     pool::{Member, Verdict},
     session::{
         Live,
+        lease::State,
         relocation::{Cause, Homeless},
     },
     telemetry::MoveOutcome,
@@ -25,7 +26,23 @@ impl Client {
         let waited = self.now.saturating_duration_since(homeless.since.max(away.not_before));
         let members = self.shared.router.pool().members().len();
         let refused = away.refusals > members;
-        match self.place_of(live, homeless).filter(|_| !refused) {
+        let mut target = self.place_of(live, homeless).filter(|_| !refused);
+        if let Some(place) = &target {
+            match self.hold_at(slot, live, place, Some(homeless)) {
+                Possession::Here => {}
+                // Another proxy has opened it there already.
+                Possession::At(home) => target = Some(home),
+                Possession::Wait if waited < self.shared.settings.rehome_wait => return,
+                Possession::Wait => target = None,
+                Possession::Not(refusal) => {
+                    if homeless.cause == Cause::Wake && self.park_again(slot, live, refusal, out) {
+                        return;
+                    }
+                    target = None;
+                }
+            }
+        }
+        match target {
             Some(target) if !self.seat_at(slot, live, &target, out) => {}
             Some(target) if waited < self.shared.settings.rehome_wait => self.open_at(slot, live, &target, out),
             _ if refused || waited >= self.shared.settings.rehome_wait => {
@@ -93,7 +110,7 @@ impl Client {
         if homeless.cause == Cause::Wake && self.shared.router.is_local() {
             return from.cloned();
         }
-        if self.shared.router.is_local() || lost && !homeless.everyone_cut && !gone {
+        if self.shared.router.is_local() || lost && !(homeless.everyone_cut && !is_shared(live)) && !gone {
             return None;
         }
         if let Some(wish) = homeless.wish.as_ref().filter(|wish| free(wish) && !wish.is_draining()) {
@@ -106,6 +123,11 @@ impl Client {
         let place = self.shared.router.place(live.id(), self.caller.address, &not, self.now);
         place.filter(|member| member.verdict() != Verdict::Down).or_else(|| from.filter(|_| !lost).cloned())
     }
+}
+
+/// Clients of other proxies are attached to it.
+fn is_shared(live: &Live) -> bool {
+    matches!(live.lease().state(), State::Held { shared: true, .. })
 }
 
 /// Health says so, and has found it after `opened`.

@@ -14,7 +14,7 @@ use crate::{
     pool::Member,
     session::{Live, relocation::Cause},
     telemetry::{EvictCause, WakeOutcome},
-    wire::reply,
+    wire::{Methods, reply},
 };
 
 /// What a backend does with the files of a session alone: nothing has to be opened for it.
@@ -130,6 +130,7 @@ impl Client {
             self.shared.pool.lifecycle.wakes.get(outcome).inc();
         }
         live.sit(None);
+        live.leases().leave(live, true);
         self.shared.router.registry().room().leave_line(live);
         if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
             away.refusal = Some(refusal);
@@ -150,7 +151,13 @@ impl Client {
             let open = held.id.as_ref().and_then(|id| self.requests.take(id));
             if let (Some(id), Some(open)) = (&held.id, open) {
                 self.count_refusal(&open, refusal.reason);
-                self.tell_refusal(id, refusal, out);
+                match self.sessions.get(slot).filter(|_| refusal.absent).map(|entry| entry.id.clone()) {
+                    Some(session) => {
+                        let row = Methods::get().row(open.method);
+                        self.tell(&reply::absent(id, row, &row.name, &session), out);
+                    }
+                    None => self.tell_refusal(id, refusal, out),
+                }
             }
         }
         if self.sessions.get(slot).is_some_and(|entry| !entry.open) {

@@ -40,6 +40,12 @@ fn is_unnamed(call: &Call<'_>, place: Place) -> bool {
     }
 }
 
+/// A resume that goes on to the next disk where the session is not found.
+fn search(call: &Call<'_>, session: &str, slot: Slot, rest: Vec<Arc<Member>>) -> Purpose {
+    let (body, session) = (call.body().to_vec(), session.to_owned());
+    Purpose::Search(Box::new(Search { body, rest, session, attaches: true, slot: Some(slot) }))
+}
+
 impl Client {
     /// `session.create`, `session.resume`, `sessions.open`.
     pub(super) fn place(&mut self, call: &Call<'_>, name: &str, out: &mut Output) {
@@ -177,7 +183,13 @@ impl Client {
             if parked {
                 return self.call_parked(call, slot, out);
             }
-            return self.open_on(call, link, Purpose::Attach { slot, known }, out);
+            let rest = self.sessions.get_mut(slot).map(|entry| std::mem::take(&mut entry.rest)).unwrap_or_default();
+            let purpose = if known || rest.is_empty() {
+                Purpose::Attach { slot, known }
+            } else {
+                search(call, session, slot, rest)
+            };
+            return self.open_on(call, link, purpose, out);
         }
         let avoid = self.avoided();
         let router = &self.shared.router;
@@ -220,12 +232,14 @@ impl Client {
             self.sessions.set_away(slot, Away::new(self.now));
             return self.hold_call(call, slot, out);
         }
-        if let Some(full) = full {
-            return self.stand_in_line(call, slot, &full, out);
+        if full.is_some() || self.live(slot).is_some_and(|live| live.leases().is_shared()) {
+            if let Some(entry) = self.sessions.get_mut(slot).filter(|_| fresh) {
+                entry.rest = rest;
+            }
+            return self.stand_in_line(call, slot, out);
         }
         let purpose = if fresh && !rest.is_empty() {
-            let (body, session) = (call.body().to_vec(), session.to_owned());
-            Purpose::Search(Box::new(Search { body, rest, session, attaches: true, slot: Some(slot) }))
+            search(call, session, slot, rest)
         } else {
             Purpose::Attach { slot, known: false }
         };
@@ -320,6 +334,7 @@ impl Client {
                 claim.attachment.live().charge(hold);
             }
             self.seat_anyway(claim.attachment.live(), &home);
+            self.hold_anyway(claim.attachment.live(), &home);
             let slot = self.sessions.insert(&session, claim.attachment, link);
             if let Some(entry) = self.sessions.get_mut(slot) {
                 entry.params = Some(Arc::new(Remembered::bare(&session)));

@@ -1,5 +1,5 @@
-//! A session gets its seat before it is opened at a backend (`session::room`): where there is none, an idle one makes way, or
-//! it waits, or it is refused.
+//! Before a session is opened at a backend, this proxy needs a hold on it (`holding`) and it needs a seat (`session::room`): where
+//! there is none, an idle one makes way, or it waits, or it is refused.
 
 use std::sync::Arc;
 
@@ -9,6 +9,8 @@ use super::{
     away::{Away, Refusal},
     calls::Call,
     client::Client,
+    holding::Possession,
+    open::NO_LINK,
     sessions::Slot,
     workspace::Output,
 };
@@ -23,22 +25,21 @@ use crate::{
     wire::{Reason, RequestId, reply},
 };
 
+/// Whether a session may be opened at its home.
+enum Gate {
+    /// It may.
+    Open,
+    /// Not yet.
+    Wait,
+    /// There is no room.
+    Full(Full),
+    /// It may not.
+    Shut(Refusal),
+}
+
 impl Client {
-    /// A session that this client has just claimed finds no seat: it waits, or is refused.
-    pub(super) fn stand_in_line(&mut self, call: &Call<'_>, slot: Slot, full: &Full, out: &mut Output) {
-        self.make_way(full);
-        if self.rejects() {
-            let refusal = self.no_room(full, false);
-            self.let_session_go(slot);
-            self.shared.pool.method(Some(usize::from(call.method.0))).answered(
-                telemetry::Outcome::Refused(telemetry::Reason::named(refusal.reason.text())),
-                std::time::Duration::ZERO,
-            );
-            if let Some(id) = call.id {
-                self.tell_refusal(id, &refusal, out);
-            }
-            return;
-        }
+    /// A session that this client has just claimed has no seat yet, or is not known to be this proxy's.
+    pub(super) fn stand_in_line(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) {
         let mut away = Away::new(self.now);
         away.in_line = true;
         self.sessions.set_away(slot, away);
@@ -46,26 +47,60 @@ impl Client {
         self.hold_call(call, slot, out);
     }
 
-    /// Whether a session waits for its first seat; gives it to it if there is one.
-    pub(super) fn waits_for_seat(&mut self, slot: Slot, live: &Arc<Live>, out: &mut Output) -> bool {
-        let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) else { return false };
+    /// Whether a session waits to be let in at its first home; lets it in if all is well.
+    pub(super) fn waits_to_be_let_in(&mut self, slot: Slot, live: &Arc<Live>, out: &mut Output) -> bool {
+        let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return false };
         if !away.in_line {
             return false;
         }
         let late = self.now.saturating_duration_since(away.since) >= self.shared.settings.queue_timeout;
-        match self.shared.router.registry().seat(live, self.now) {
-            Ok(()) => {
-                away.in_line = false;
+        match self.let_in(slot, live) {
+            Gate::Open => {
+                let link = self.link_to(&live.home()).unwrap_or(NO_LINK);
+                if let Some(entry) = self.sessions.get_mut(slot) {
+                    (entry.link, entry.home) = (link, live.home());
+                    entry.away.iter_mut().for_each(|away| away.in_line = false);
+                }
                 self.come_home(slot, out);
             }
-            Err(full) if late => {
-                let refusal = self.no_room(&full, true);
-                let held = self.sessions.take_away(slot).map(|away| away.held).unwrap_or_default();
-                self.refuse_held(slot, held, &refusal, out);
+            Gate::Full(full) if late || self.rejects() => {
+                let refusal = self.no_room(&full, !self.rejects());
+                self.send_away(slot, &refusal, out);
             }
-            Err(full) => self.make_way(&full),
+            Gate::Full(full) => self.make_way(&full),
+            Gate::Shut(refusal) => self.send_away(slot, &refusal, out),
+            Gate::Wait if late => {
+                let refusal =
+                    Refusal::plain(Reason::StoreUnavailable, "another proxy moves this session, and does not end");
+                self.send_away(slot, &refusal, out);
+            }
+            Gate::Wait => {}
         }
         true
+    }
+
+    /// First whose it is, then whether there is room: both may be elsewhere than where it was placed.
+    fn let_in(&mut self, slot: Slot, live: &Arc<Live>) -> Gate {
+        if !live.is_under_way() {
+            match self.hold_at(slot, live, &live.home(), None) {
+                Possession::Here => {}
+                Possession::At(home) => {
+                    live.sit(None);
+                    live.relocate(|course| course.place(home));
+                }
+                Possession::Wait => return Gate::Wait,
+                Possession::Not(refusal) => return Gate::Shut(refusal),
+            }
+        }
+        match self.shared.router.registry().seat(live, self.now) {
+            Ok(()) => Gate::Open,
+            Err(full) => Gate::Full(full),
+        }
+    }
+
+    fn send_away(&mut self, slot: Slot, refusal: &Refusal, out: &mut Output) {
+        let held = self.sessions.take_away(slot).map(|away| away.held).unwrap_or_default();
+        self.refuse_held(slot, held, refusal, out);
     }
 
     /// A seat at `target` for a session that lives nowhere. `false`: not now.
@@ -115,7 +150,7 @@ impl Client {
         let tail = if waited { tail } else { String::new() };
         let message = format!("all {most} live sessions of the {what} are taken{tail}");
         let data = json!({ "limit": what, "max_live_sessions": most, "position": full.ahead + 1 });
-        Refusal { reason: Reason::Capacity, message: message.into(), data }
+        Refusal { reason: Reason::Capacity, message: message.into(), data, absent: false }
     }
 
     /// Answers with an error that says more than its message.

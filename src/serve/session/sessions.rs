@@ -6,7 +6,7 @@ use ahash::AHashMap;
 
 use super::{
     away::Away, missed::Told, pending::Pending, remembered::Remembered, returning::Comeback, settled::Settled,
-    stalled::Heard,
+    stalled::Heard, turnlock::InLine,
 };
 use crate::{mux::LinkId, pool::Member, session::Attachment};
 
@@ -52,8 +52,14 @@ pub struct Entry {
     pub shut_down: bool,
     /// It begins once more at its next home, unseen: no disk has it.
     pub reborn: bool,
+    /// Where else it may be on disk, while it waits to be let in.
+    pub rest: Vec<Arc<Member>>,
     /// It lives nowhere until this client or another one needs it.
     pub parked: bool,
+    /// Prompts that wait for another client's turn to end. Changed by [`Sessions::line_up`] and [`Sessions::leave_line`].
+    pub in_line: Option<Box<InLine>>,
+    /// This client has the turn lock. Changed by [`Sessions::grips`].
+    pub grips: bool,
     /// It is on its way to another home. Changed by [`Sessions::set_away`] and [`Sessions::take_away`].
     pub away: Option<Box<Away>>,
     /// What this client was told of it.
@@ -88,6 +94,8 @@ pub struct Sessions {
     away: usize,
     /// How many have events that wait.
     withholding: usize,
+    /// How many wait for their turn, or have the lock.
+    locking: usize,
 }
 
 impl Sessions {
@@ -135,7 +143,10 @@ impl Sessions {
             params: None,
             shut_down: false,
             reborn: false,
+            rest: Vec::new(),
             parked: false,
+            in_line: None,
+            grips: false,
             away: None,
             told: Told::default(),
             settled: Settled::default(),
@@ -160,6 +171,8 @@ impl Sessions {
         self.end_turn(slot);
         self.take_away(slot);
         self.take_fresh(slot);
+        self.leave_line(slot);
+        self.grips(slot, false);
         if self.get(slot).is_some_and(|entry| entry.heard.is_listening()) {
             self.stop_listening();
         }
@@ -210,6 +223,35 @@ impl Sessions {
         if let Some(entry) = self.get_mut(slot) {
             entry.shut_down = true;
         }
+    }
+
+    /// Prompts wait for another client's turn to end.
+    pub fn line_up(&mut self, slot: Slot, line: InLine) {
+        if let Some(entry) = self.get_mut(slot) {
+            self.locking += usize::from(entry.in_line.replace(line.into()).is_none());
+        }
+    }
+
+    /// They wait no longer.
+    pub fn leave_line(&mut self, slot: Slot) -> Option<Box<InLine>> {
+        let line = self.get_mut(slot)?.in_line.take();
+        self.locking -= usize::from(line.is_some());
+        line
+    }
+
+    /// This client has the turn lock, or has given it back.
+    pub fn grips(&mut self, slot: Slot, has: bool) {
+        let Some(entry) = self.get_mut(slot) else { return };
+        match (std::mem::replace(&mut entry.grips, has), has) {
+            (false, true) => self.locking += 1,
+            (true, false) => self.locking -= 1,
+            _ => {}
+        }
+    }
+
+    /// Whether this client waits for any turn, or has the lock of one.
+    pub fn has_locks(&self) -> bool {
+        self.locking > 0
     }
 
     /// The session is on its way.

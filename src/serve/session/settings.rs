@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
-use super::{door::Door, lobby::Lobby, stage::Stages};
+use super::{door::Door, lobby::Lobby, stage::Stages, turnlock::LockPolicy};
 use crate::{
     model::Secret,
     route::Router,
@@ -53,6 +53,10 @@ pub struct SessionSettings {
     pub rehome: bool,
     /// Requests of a session wait no longer than this for its new home.
     pub rehome_wait: Duration,
+    /// Who may send prompts to a session while another client's turn runs.
+    pub lock: LockPolicy,
+    /// How long prompts wait for that.
+    pub lock_timeout: Duration,
     /// Who finds no room for a session waits no longer than this.
     pub queue_timeout: Duration,
     /// Longest wait for a backend that is to close or open a session which moves.
@@ -92,6 +96,8 @@ impl Default for SessionSettings {
             cut_when_down: false,
             rehome: true,
             rehome_wait: Duration::from_secs(30),
+            lock: LockPolicy::Off,
+            lock_timeout: Duration::from_secs(300),
             queue_timeout: Duration::from_secs(30),
             move_timeout: Duration::from_secs(10),
             linger: Some(Duration::from_secs(60)),

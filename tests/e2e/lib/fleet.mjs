@@ -7,6 +7,8 @@ import { approveAll, CopilotClient, RuntimeConnection } from "@github/copilot-sd
 
 import { startCli, startModel, startProxy } from "./programs.mjs";
 import { RawConnection } from "./raw.mjs";
+import { Redis, Relay } from "./redis.mjs";
+import { redisStore } from "./settings.mjs";
 import { Tap } from "./tap.mjs";
 import { eventually } from "./turns.mjs";
 
@@ -56,7 +58,8 @@ export class Fleet {
     /**
      * Starts `backends` CLIs on one shared home or (`storage: "local"`) one each, and pilotfish before them.
      * `options` goes into the config (`tables` may be a function of the fleet); `taps` puts a tap before each CLI; `target`
-     * overrides TARGET; `env` and `cliEnv` are for pilotfish and for the CLIs.
+     * overrides TARGET; `env` and `cliEnv` are for pilotfish and for the CLIs. `proxies` is how many pilotfish there are, and
+     * `redis` (keys of the table `store`) gives them a Redis to share, behind a relay.
      */
     static async start({ backends = 1, storage = "shared", taps = false, target = direct ? "direct" : "pilotfish", ...options } = {}) {
         const fleet = new Fleet();
@@ -77,10 +80,17 @@ export class Fleet {
         this.clis = await Promise.all(numbers.map((number) => this.#startCli(`cli-${number}`, storage)));
         if (taps) this.taps = await Promise.all(this.clis.map(({ port }) => Tap.start(port)));
         const members = this.clis.map(({ name, address }, index) => ({ name, address: this.taps[index]?.address ?? address }));
-        const { tables } = options;
-        this.settings = { backends: members, storage, ...options, tables: typeof tables === "function" ? tables(this) : tables };
-        if (target === "pilotfish") await this.startProxy();
-        else this.address = members[0].address;
+        const store = options.redis ? await this.#startStore(options.redis) : "";
+        const { tables = "", proxies = 1 } = options;
+        this.settings = { backends: members, storage, ...options, tables: `${store}\n${typeof tables === "function" ? tables(this) : tables}` };
+        if (target === "direct") this.address = members[0].address;
+        else for (let number = 0; number < proxies; number++) await this.startProxy();
+    }
+
+    async #startStore(keys) {
+        this.redis = await Redis.start(this.directory);
+        this.relay = await Relay.start(this.redis.port);
+        return redisStore(this.relay.address, keys);
     }
 
     #startCli(name, storage) {
@@ -163,6 +173,8 @@ export class Fleet {
     async stop() {
         await this.dropClients();
         await Promise.all(this.proxies.map(({ child }) => child.stop()));
+        await this.relay?.stop();
+        await this.redis?.stop();
         await Promise.all(this.taps.map((tap) => tap.stop()));
         await Promise.all(this.clis.map(({ child }) => child.stop()));
         await this.model?.child.stop();

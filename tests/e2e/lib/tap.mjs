@@ -6,6 +6,8 @@ import { FrameReader } from "./frames.mjs";
 export class Tap {
     /** `{ at, connection, from: "client" | "server", message, text }` in the order of arrival, `at` by `performance.now()`. */
     seen = [];
+    /** `{ at, connection }` of each connection that a client ended. */
+    ends = [];
     /** When a connection to the backend last ended, by `performance.now()`. */
     backendGone = null;
     #connections = 0;
@@ -50,6 +52,13 @@ export class Tap {
         const server = net.connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
         this.#direction(client, server, connection, "client");
         this.#direction(server, client, connection, "server");
+        let ended = false;
+        for (const ending of ["end", "close"]) {
+            client.once(ending, () => {
+                if (!ended) this.ends.push({ at: performance.now(), connection });
+                ended = true;
+            });
+        }
         for (const ending of ["end", "error"]) server.once(ending, () => (this.backendGone = performance.now()));
     }
 

@@ -164,9 +164,15 @@ async fn command(port: u16, words: &[&str]) -> String {
     for word in words {
         text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
     }
-    text.push_str("*1\r\n$4\r\nQUIT\r\n");
+    // A second command whose answer is known shows where the first one's ends.
+    text.push_str("*1\r\n$4\r\nPING\r\n");
     stream.write_all(text.as_bytes()).await.expect("written");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    answer.strip_suffix("+OK\r\n").unwrap_or(&answer).to_owned()
+    let mut answer = Vec::new();
+    while !answer.ends_with(PONG.as_bytes()) {
+        assert!(stream.read_buf(&mut answer).await.expect("an answer") > 0, "closed after {answer:?}");
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    answer.strip_suffix(PONG).unwrap_or(&answer).to_owned()
 }
+
+const PONG: &str = "+PONG\r\n";
