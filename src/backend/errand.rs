@@ -9,7 +9,7 @@ use tokio::{task::yield_now, time};
 use super::{
     Finding,
     entries::Entries,
-    talk::{Failure, MAX_BODY, Talk, answer_to},
+    talk::{Failure, MAX_BODY, PIECE, Talk, answer_to},
 };
 use crate::{model::Secret, pool::Member, wire::frame::read_backend_head};
 
@@ -88,44 +88,50 @@ impl Errand {
     /// kept only the layout is understood that the runtime gives it.
     pub async fn list(&mut self, method: &str, params: &Value, mut each: impl FnMut(&[u8])) -> Result<(), ErrandError> {
         let id = self.talk.say(method, params).await.map_err(|finding| self.link(finding))?;
+        let begin = format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{{"sessions":["#);
         loop {
             let (head, length) = self.head().await?;
-            if length <= MAX_BODY {
+            let flows = length > PIECE && self.begins(head, begin.as_bytes()).await?;
+            if flows || length > MAX_BODY {
+                self.talk.received.drain(..head);
+                self.flow(flows.then_some(begin.len()), length, &mut each).await?;
+            } else {
                 let body = self.timed().await?;
                 let Some(answer) = answer_to(&id, &body) else { continue };
                 let answer = answer.map_err(|finding| self.link(finding))?;
                 let result = answer.map_err(|failure| self.refused(failure))?;
                 let list: List = serde_json::from_str(result.get()).map_err(|_| self.link(Finding::Malformed))?;
-                for (at, entry) in list.sessions.iter().enumerate() {
-                    each(entry.get().as_bytes());
-                    if at % 1000 == 999 {
-                        yield_now().await;
-                    }
-                }
+                list.sessions.iter().for_each(|entry| each(entry.get().as_bytes()));
                 return Ok(());
             }
-            self.talk.received.drain(..head);
-            if self.flow(&id, length, &mut each).await? {
+            if flows {
                 return Ok(());
             }
         }
     }
 
-    /// Reads a long body as it comes. `true`: it was the answer to `id`.
-    async fn flow(&mut self, id: &str, length: usize, each: &mut impl FnMut(&[u8])) -> Result<bool, ErrandError> {
-        let begin = format!(r#"{{"jsonrpc":"2.0","id":"{id}","result":{{"sessions":["#);
-        while self.talk.received.len() < begin.len() {
+    /// Whether the body behind the head begins so.
+    async fn begins(&mut self, head: usize, begin: &[u8]) -> Result<bool, ErrandError> {
+        while self.talk.received.len() < head + begin.len() {
             self.read().await?;
         }
-        let ours = self.talk.received.starts_with(begin.as_bytes());
-        let (mut entries, mut left) = (Entries::default(), length);
-        let mut skip = if ours { begin.len() } else { 0 };
+        Ok(self.talk.received[head..].starts_with(begin))
+    }
+
+    /// Reads a long body as it comes. `list`: how much of it stands before the first entry; without that it is passed over.
+    async fn flow(
+        &mut self,
+        list: Option<usize>,
+        length: usize,
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<(), ErrandError> {
+        let (mut entries, mut left, mut skip) = (Entries::default(), length, list.unwrap_or_default());
         while left > 0 {
             if self.talk.received.is_empty() {
                 self.read().await?;
             }
             let count = left.min(self.talk.received.len());
-            if ours {
+            if list.is_some() {
                 let pushed = entries.push(&self.talk.received[skip..count], &mut *each);
                 pushed.map_err(|finding| self.link(finding))?;
             }
@@ -134,7 +140,7 @@ impl Errand {
             // A piece takes a fraction of a millisecond; others have their turn in between.
             yield_now().await;
         }
-        if ours && !entries.ended() { Err(self.link(Finding::Malformed)) } else { Ok(ours) }
+        if list.is_some() && !entries.ended() { Err(self.link(Finding::Malformed)) } else { Ok(()) }
     }
 
     /// The lengths of the next frame's head and body.

@@ -22,7 +22,7 @@ use crate::{
 pub(super) const MAX_BODY: usize = 1 << 20;
 
 /// What is read at once.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 
 const METHOD_NOT_FOUND: i64 = -32601;
 const AUTHENTICATION: [i64; 2] = [-32001, -32002];
