@@ -190,6 +190,7 @@ fn start_pool(
         cancel.clone(),
     );
     let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
+    registry.set_departure_linger(set.linger);
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
     let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
     Ok(Squadron { pool, registry, supervisor, operations, cleanup })

@@ -7,6 +7,7 @@ use super::{
     client::Client,
     open::{Open, Own, OwnPurpose, Purpose},
     sessions::Slot,
+    turnlock::LockPolicy,
     workspace::{CLIENT, Output},
 };
 use crate::{
@@ -48,10 +49,10 @@ impl Client {
                 }
                 // Deltas are nearly all there is, and nothing but the first of a turn matters.
                 if !kind.ends_with(b"_delta") || self.sessions.awaits_delta() {
+                    let kept =
+                        self.shared.settings.lock != LockPolicy::Off && self.keeps_back_end(session, kind, frame);
                     self.session_event(link, session, kind, frame);
-                    if kind == b"session.start" && self.begins_unseen(session)
-                        || self.sessions.has_locks() && self.keeps_end_back(session, kind)
-                    {
+                    if kept || kind == b"session.start" && self.begins_unseen(session) {
                         return false;
                     }
                 }

@@ -259,6 +259,7 @@ impl Client {
         match read {
             Read::End => {
                 self.client_eof = Some(self.now);
+                self.leave_lines(&mut workspace.out);
                 self.is_orphaned(ClientEnd::Client, false, &mut workspace.out);
             }
             Read::More => self.inbound.mark(true, false, self.now),

@@ -60,6 +60,8 @@ pub struct Entry {
     pub in_line: Option<Box<InLine>>,
     /// It has the lock since a moment ago: until its prompt is answered, an end of a turn is that of an earlier one.
     pub own_turn_awaited: bool,
+    /// The end of another client's turn, and when it is told. Changed by [`Sessions::keep_idle`] and [`Sessions::drop_idle`].
+    pub late_idle: Option<Box<(Instant, Vec<u8>)>>,
     /// This client has the turn lock. Changed by [`Sessions::grips`].
     pub grips: bool,
     /// It is on its way to another home. Changed by [`Sessions::set_away`] and [`Sessions::take_away`].
@@ -149,6 +151,7 @@ impl Sessions {
             parked: false,
             in_line: None,
             own_turn_awaited: false,
+            late_idle: None,
             grips: false,
             away: None,
             told: Told::default(),
@@ -175,6 +178,7 @@ impl Sessions {
         self.take_away(slot);
         self.take_fresh(slot);
         self.leave_line(slot);
+        self.drop_idle(slot);
         self.grips(slot, false);
         if self.get(slot).is_some_and(|entry| entry.heard.is_listening()) {
             self.stop_listening();
@@ -240,6 +244,20 @@ impl Sessions {
         let line = self.get_mut(slot)?.in_line.take();
         self.locking -= usize::from(line.is_some());
         line
+    }
+
+    /// The end of another client's turn is told then.
+    pub fn keep_idle(&mut self, slot: Slot, at: Instant, body: Vec<u8>) {
+        if let Some(entry) = self.get_mut(slot) {
+            self.locking += usize::from(entry.late_idle.replace(Box::new((at, body))).is_none());
+        }
+    }
+
+    /// It is told now, or not at all.
+    pub fn drop_idle(&mut self, slot: Slot) -> Option<Vec<u8>> {
+        let late = self.get_mut(slot)?.late_idle.take()?;
+        self.locking -= 1;
+        Some(late.1)
     }
 
     /// This client has the turn lock, or has given it back.

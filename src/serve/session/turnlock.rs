@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{
     away::Refusal,
     calls::Call,
+    chunk::Frame,
     client::Client,
     link::Held,
     open::{NO_LINK, Open, Purpose},
@@ -30,6 +31,10 @@ use crate::{
 /// Who stands in line asks again so often, if nobody told it that the lock came free. Well within the second after which the
 /// store would think that it has left.
 const AGAIN: Duration = Duration::from_millis(400);
+
+/// The end of another client's turn is told so much later. A prompt that an SDK sent meanwhile has come by then: on one machine
+/// with 20 busy clients it took up to some tens of milliseconds (2026-11-25).
+const SHORTLY: Duration = Duration::from_millis(250);
 
 /// Prompts of one client that wait for one session, and their bytes.
 const MOST: (usize, usize) = (64, 8 << 20);
@@ -66,6 +71,7 @@ impl Client {
             return true;
         }
         let Some(live) = self.live(slot) else { return true };
+        self.sessions.drop_idle(slot);
         let grip = live.lease().grip();
         if grip.is_some_and(|grip| grip.client == self.caller.number && grip.hold.until > self.now) {
             return true;
@@ -204,18 +210,36 @@ impl Client {
     }
 
     /// A client whose prompt waits does not hear that another one's turn has ended or failed: an SDK's `sendAndWait` would take it
-    /// for the end of its own. The runtime does the same for prompts in its own queue: one idle for all of them.
-    pub(super) fn keeps_end_back(&mut self, session: &[u8], kind: &[u8]) -> bool {
-        let Ok(session) = std::str::from_utf8(session) else { return false };
-        let idle = kind == b"session.idle";
-        if !idle && kind != b"session.error" || !self.awaits_turn(session) {
+    /// for the end of its own. The runtime does the same for prompts in its own queue: one idle for all of them. As its prompt may
+    /// be on its way to us, others hear of the end a moment later, and only if no other turn has begun meanwhile.
+    pub(super) fn keeps_back_end(&mut self, session: &[u8], kind: &[u8], frame: &Frame<'_>) -> bool {
+        let idle = match kind {
+            b"session.idle" => true,
+            b"session.error" | b"user.message" | b"assistant.turn_start" => false,
+            _ => return false,
+        };
+        let Some(slot) = std::str::from_utf8(session).ok().and_then(|session| self.sessions.find(session)) else {
+            return false;
+        };
+        if !idle && kind != b"session.error" {
+            // Another turn: the end of the one before says nothing any more.
+            self.sessions.drop_idle(slot);
             return false;
         }
-        let slot = self.sessions.find(session);
-        if let Some(line) = slot.and_then(|slot| self.sessions.get_mut(slot)?.in_line.as_mut()) {
+        let at = self.now + SHORTLY;
+        let Some(entry) = self.sessions.get_mut(slot) else { return false };
+        if let Some(line) = &mut entry.in_line {
             line.kept_idle = idle;
+            return true;
         }
-        true
+        if entry.own_turn_awaited {
+            return true;
+        }
+        let others = idle && !entry.grips && frame.is_whole() && self.orphan.is_none();
+        if others {
+            self.sessions.keep_idle(slot, at, frame.body().to_vec());
+        }
+        others
     }
 
     /// A prompt of this client for that session waits, or went out a moment ago and was not answered yet.
@@ -267,6 +291,11 @@ impl Client {
             self.give_back_turn(slot);
         }
         let now = self.now;
+        for slot in self.sessions.slots(|entry| entry.late_idle.as_ref().is_some_and(|late| late.0 <= now)) {
+            if let Some(body) = self.sessions.drop_idle(slot) {
+                self.tell(&body, out);
+            }
+        }
         for slot in self.sessions.slots(|entry| entry.in_line.is_some()) {
             let Some(live) = self.live(slot) else {
                 let refusal = Refusal::plain(Reason::SessionLost, "the session's backend is gone; resume the session");
@@ -280,6 +309,14 @@ impl Client {
                 line.asked = None;
             }
             self.look_at_line(slot, &live, out);
+        }
+    }
+
+    /// The client will say nothing more: what waits for its turn is not said.
+    pub(super) fn leave_lines(&mut self, out: &mut Output) {
+        for slot in self.sessions.slots(|entry| entry.in_line.is_some()) {
+            let refusal = Refusal::plain(Reason::SessionLocked, "the client has gone before its turn came");
+            self.refuse_line(slot, LockOutcome::TimedOut, &refusal, out);
         }
     }
 
