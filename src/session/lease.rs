@@ -237,7 +237,11 @@ impl Leases {
     fn claimed(&self, live: &Live, wish: &Wish, claimed: Result<Claimed, StoreError>) {
         let lease = live.lease();
         match claimed {
-            Ok(Claimed::Held { home, hold, shared, .. }) => {
+            Ok(Claimed::Held { home, hold, shared, ephemeral }) => {
+                if ephemeral && !wish.ephemeral {
+                    // Another proxy's client made it.
+                    live.set_ephemeral(true);
+                }
                 lease.extend(live.stamp(hold.until));
                 lease.set(State::Held { token: hold.token, home: home.into(), shared });
             }

@@ -111,7 +111,8 @@ impl Client {
             away.asked_store = self.now;
         }
         let owner = self.recorded_owner(live);
-        let wish = Wish { home: at.name.clone(), lost, owner, ephemeral: live.is_ephemeral() };
+        let ephemeral = live.is_ephemeral() || self.sessions.get(slot).is_some_and(|entry| entry.makes_ephemeral);
+        let wish = Wish { home: at.name.clone(), lost, owner, ephemeral };
         live.leases().claim(live, wish);
     }
 

@@ -1,10 +1,12 @@
 // Sessions that their clients did not name end with them; named ones, and those that were only resumed, stay.
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { after, afterEach, before, test } from "node:test";
 
 import { Fleet } from "../lib/fleet.mjs";
+import { Redis } from "../lib/redis.mjs";
 import { ask, eventually } from "../lib/turns.mjs";
 
 let fleet;
@@ -101,4 +103,27 @@ test("a session that another program has by then is not deleted under it", async
     assert.ok(isThere(sessionId));
     await direct[1].request("session.detach", { sessionId });
     await isGone(sessionId);
+});
+
+test("with several proxies a session ends with the last client at whichever of them", async (t) => {
+    const redis = await Redis.start(os.tmpdir());
+    const store = `[store]\nkind = "redis"\naddresses = ["${redis.address}"]\n`;
+    const shared = await Fleet.start({ backends: 2, pool: 'linger = "1s"', tables: store });
+    t.after(async () => {
+        await shared.stop();
+        await redis.stop();
+    });
+    const other = await shared.startProxy();
+    const there = (id) => fs.existsSync(path.join(shared.directory, "home", "session-state", id));
+    const [here, far] = [await shared.client(), await shared.client(other.address)];
+    const session = await here.createSession(shared.session());
+    const { sessionId } = session;
+    assert.ok(await ask(session, "hello"));
+    const again = await far.resumeSession(sessionId, shared.session());
+    await here.stop();
+    const kept = async () => /pilotfish_ephemeral_deleted_total\{outcome="kept_live",pool="copilot"\} [1-9]/.test(await (await fetch(`http://${shared.proxy.admin}/metrics`)).text());
+    await eventually("the first proxy sees that the other one has it", kept);
+    assert.ok(there(sessionId) && (await ask(again, "still there?")));
+    await far.stop();
+    await eventually("it is gone", () => !there(sessionId));
 });
