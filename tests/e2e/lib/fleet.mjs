@@ -59,7 +59,7 @@ export class Fleet {
      * Starts `backends` CLIs on one shared home or (`storage: "local"`) one each, and pilotfish before them.
      * `options` goes into the config (`tables` may be a function of the fleet); `taps` puts a tap before each CLI; `target`
      * overrides TARGET; `env` and `cliEnv` are for pilotfish and for the CLIs. `proxies` is how many pilotfish there are, and
-     * `redis` (keys of the table `store`) gives them a Redis to share, behind a relay.
+     * `redis` (keys of the table `store`) gives them a Redis to share, which `relayed` puts behind a relay.
      */
     static async start({ backends = 1, storage = "shared", taps = false, target = direct ? "direct" : "pilotfish", ...options } = {}) {
         const fleet = new Fleet();
@@ -80,17 +80,18 @@ export class Fleet {
         this.clis = await Promise.all(numbers.map((number) => this.#startCli(`cli-${number}`, storage)));
         if (taps) this.taps = await Promise.all(this.clis.map(({ port }) => Tap.start(port)));
         const members = this.clis.map(({ name, address }, index) => ({ name, address: this.taps[index]?.address ?? address }));
-        const store = options.redis ? await this.#startStore(options.redis) : "";
+        const store = options.redis ? await this.#startStore(options) : "";
         const { tables = "", proxies = 1 } = options;
         this.settings = { backends: members, storage, ...options, tables: `${store}\n${typeof tables === "function" ? tables(this) : tables}` };
         if (target === "direct") this.address = members[0].address;
         else for (let number = 0; number < proxies; number++) await this.startProxy();
     }
 
-    async #startStore(keys) {
+    async #startStore({ redis, relayed }) {
         this.redis = await Redis.start(this.directory);
-        this.relay = await Relay.start(this.redis.port);
-        return redisStore(this.relay.address, keys);
+        // It runs in the test's own process: a busy test makes it slow.
+        if (relayed) this.relay = await Relay.start(this.redis.port);
+        return redisStore((this.relay ?? this.redis).address, redis);
     }
 
     #startCli(name, storage) {

@@ -26,7 +26,7 @@ describe("two proxies whose store is lost", { timeout: 5 * PATIENCE }, () => {
     /** Two pilotfish with two talks each; each has had a turn. */
     async function start(store = {}, keys = {}) {
         const tables = sessionsTable({ ephemeral: "none", idle_timeout: "0s", ...keys });
-        fleet = await Fleet.start({ backends: 2, taps: true, target: "pilotfish", proxies: 2, redis: { ttl: `${TTL}ms`, ...store }, tables });
+        fleet = await Fleet.start({ backends: 2, taps: true, target: "pilotfish", proxies: 2, redis: { ttl: `${TTL}ms`, ...store }, relayed: true, tables });
         const clients = [await fleet.client(fleet.proxies[0].address), await fleet.client(fleet.proxies[1].address)];
         const talks = [];
         for (const number of [0, 1, 2, 3]) talks.push(await Talk.open(clients[number % 2], config(), number));
@@ -125,7 +125,8 @@ describe("two proxies whose store is lost", { timeout: 5 * PATIENCE }, () => {
         });
 
         it(`that ${what}: a turn that needs a lock is refused at once, one that has it goes on`, async () => {
-            const { clients, talks } = await start({}, { lock: "reject" });
+            // What was asked of a store that hung is done when it wakes up, though nobody waits for it any more.
+            const { clients, talks } = await start({ ttl: "15s" }, { lock: "reject" });
             const other = await clients[1].resumeSession(talks[0].id, config());
             const running = next(talks[0].session, "assistant.message_delta");
             const turn = talks[0].say(1_000);
@@ -135,7 +136,7 @@ describe("two proxies whose store is lost", { timeout: 5 * PATIENCE }, () => {
             await refused(() => talks[1].session.send({ prompt: "not now" }));
             await refused(() => other.send({ prompt: "not now" }));
             await mend(fleet.redis);
-            const text = await eventually("a turn", () => ask(other, "[[history]] now").catch((error) => (assert.equal(error.code, -32016), false)), 2_500);
+            const text = await eventually("a turn", () => ask(other, "[[history]] now").catch((error) => (assert.ok([-32016, -32013].includes(error.code), error.message), false)), 2_500);
             assert.equal(text, `${talks[0].said.length + 1} user messages: ${[...talks[0].said, "now"].join(" | ")}`);
             await talks[1].check();
         });
