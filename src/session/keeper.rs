@@ -42,7 +42,10 @@ impl Keeper {
         loop {
             tokio::select! {
                 _ = looks.tick() => self.leases.end_left_turns(Instant::now()),
-                _ = ticks.tick(), if self.leases.is_shared() => self.renew().await,
+                _ = ticks.tick(), if self.leases.is_shared() => {
+                    self.renew().await;
+                    self.leases.tell_untold().await;
+                }
                 heard = told.recv() => match heard {
                     Ok(told) => self.hear(told).await,
                     Err(RecvError::Lagged(_)) => self.registry.room().seated().iter().for_each(Live::ring),
@@ -61,6 +64,7 @@ impl Keeper {
             }
             Told::Down => self.leases.set_away(true),
             Told::Up { lost } => {
+                self.leases.tell_untold().await;
                 if lost {
                     tracing::warn!(
                         pool = self.leases.pool(),

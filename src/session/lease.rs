@@ -15,8 +15,8 @@ use std::{
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Bell, Live};
-use crate::store::{Alone, Claimed, Hold, Key, Locked, Memory, Recorded, Store, StoreError, Waiter, Who, Wish};
+use super::{Bell, Live, Ticket};
+use crate::store::{Alone, Claimed, Hold, Key, Memory, Recorded, Store, StoreError, Who, Wish};
 
 /// What happens when the store does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,43 +79,15 @@ pub struct Grip {
     pub hold: Hold,
 }
 
-/// A client's wish for a session's turn lock. Dropped, it leaves the line, and gives back what it got and nobody took.
+/// Something that was let go while the store did not answer. What is not told runs out by itself.
 #[derive(Debug)]
-pub struct Ticket {
-    live: Arc<Live>,
-    waiter: Waiter,
-    answer: Mutex<Option<Result<Locked, StoreError>>>,
-    /// Its client has the lock.
-    granted: AtomicBool,
+enum Untold {
+    Left(Key, u64, bool),
+    Unlocked(Key, u64),
 }
 
-impl Ticket {
-    /// For a client of `live`.
-    pub fn new(live: Arc<Live>, waiter: Waiter) -> Arc<Self> {
-        Arc::new(Self { live, waiter, answer: Mutex::default(), granted: AtomicBool::new(false) })
-    }
-
-    /// The store's answer, once.
-    pub fn take(&self) -> Option<Result<Locked, StoreError>> {
-        let answer = self.answer.lock().take();
-        self.granted.store(matches!(answer, Some(Ok(Locked::Held(_)))), Ordering::Release);
-        answer
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        let leases = self.live.leases();
-        match self.answer.get_mut().take() {
-            Some(Ok(Locked::Held(hold))) => leases.unlock_hold(&self.live, hold.token),
-            // Whether it is still in the line nobody has to know.
-            _ if self.waiter.lines_up && !self.granted.load(Ordering::Acquire) => {
-                leases.leave_line(&self.live, self.waiter.number)
-            }
-            _ => {}
-        }
-    }
-}
+/// So much is kept to be told later.
+const MOST_UNTOLD: usize = 10_000;
 
 /// Asks the store for the sessions of one pool.
 #[derive(Debug)]
@@ -127,6 +99,8 @@ pub struct Leases {
     away: AtomicBool,
     /// Turns whose client is gone, and until when each keeps its lock.
     left: Mutex<Vec<(Weak<Live>, u32, Instant)>>,
+    /// What the store could not be told.
+    untold: Mutex<Vec<Untold>>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -140,7 +114,16 @@ impl Leases {
         tracker: TaskTracker,
         cancel: CancellationToken,
     ) -> Arc<Self> {
-        Arc::new(Self { store, pool, on_loss, away: AtomicBool::new(false), left: Mutex::default(), tracker, cancel })
+        Arc::new(Self {
+            store,
+            pool,
+            on_loss,
+            away: AtomicBool::new(false),
+            left: Mutex::default(),
+            untold: Mutex::default(),
+            tracker,
+            cancel,
+        })
     }
 
     /// Of a proxy on its own.
@@ -248,6 +231,8 @@ impl Leases {
             Ok(Claimed::Moving) => lease.set(State::Moving),
             Ok(Claimed::Foreign) => lease.set(State::Not(NotHeld::Foreign)),
             Err(_) if self.on_loss == OnLoss::HashOnly => {
+                // Until the store is there again, and is asked for it.
+                lease.extend(u64::MAX);
                 lease.set(State::Held { token: 0, home: wish.home.clone(), shared: false });
             }
             Err(_) => lease.set(State::Not(NotHeld::Unavailable)),
@@ -281,10 +266,7 @@ impl Leases {
             && token > 0
         {
             let (me, key) = (self.clone(), self.key(live.id()));
-            self.run(async move {
-                // What is not let go runs out.
-                let _ = me.store.leave(&key, token, closed).await;
-            });
+            self.run(async move { me.tell(Untold::Left(key, token, closed)).await });
         }
     }
 
@@ -296,7 +278,7 @@ impl Leases {
             let locked = me.store.lock(&me.key(ticket.live.id()), &ticket.waiter).await;
             // Lost before it was known here: nobody would ask for it again.
             let locked = if me.store.losses() == losses { locked } else { Err(StoreError::Unavailable) };
-            *ticket.answer.lock() = Some(locked);
+            ticket.answer(locked);
             bell.ring(&ticket.live);
         });
     }
@@ -336,16 +318,35 @@ impl Leases {
     }
 
     /// Gives back a lock that nobody wants any more.
-    fn unlock_hold(self: &Arc<Self>, live: &Live, token: u64) {
+    pub(super) fn unlock_hold(self: &Arc<Self>, live: &Live, token: u64) {
         let (me, key) = (self.clone(), self.key(live.id()));
-        self.run(async move {
-            // What is not given back runs out.
-            let _ = me.store.unlock(&key, token).await;
-        });
+        self.run(async move { me.tell(Untold::Unlocked(key, token)).await });
+    }
+
+    async fn tell(&self, news: Untold) {
+        let told = match &news {
+            Untold::Left(key, token, closed) => self.store.leave(key, *token, *closed).await,
+            Untold::Unlocked(key, token) => self.store.unlock(key, *token).await.map(drop),
+        };
+        let mut untold = self.untold.lock();
+        if told.is_err() && untold.len() < MOST_UNTOLD {
+            untold.push(news);
+        }
+    }
+
+    /// Tells the store what it could not be told before.
+    pub(super) async fn tell_untold(&self) {
+        let untold = std::mem::take(&mut *self.untold.lock());
+        for news in untold {
+            match self.store.is_up() {
+                true => self.tell(news).await,
+                false => self.untold.lock().push(news),
+            }
+        }
     }
 
     /// `waiter` does not wait for a session's turn lock any more.
-    fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64) {
+    pub(super) fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64) {
         let (me, key) = (self.clone(), self.key(live.id()));
         self.run(async move {
             // Whoever does not ask again falls out of the line by itself.

@@ -12,6 +12,7 @@ mod live;
 mod registry;
 pub mod relocation;
 pub mod room;
+mod ticket;
 mod turn;
 
 pub use backlog::Backlog;
@@ -23,6 +24,7 @@ pub use live::{Attachment, Live};
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;
 pub use room::{Bearer, Evict, Room, RoomSettings, Seat};
+pub use ticket::Ticket;
 pub use turn::{Ended, EventKind, Turn, TurnEnd};
 
 use ahash::AHashSet;

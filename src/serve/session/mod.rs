@@ -54,6 +54,7 @@ mod sight;
 mod stage;
 mod stalled;
 mod turnlock;
+mod turns;
 mod wall;
 mod workspace;
 mod writing;

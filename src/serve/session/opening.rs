@@ -110,7 +110,8 @@ impl Client {
         if homeless.cause == Cause::Wake && self.shared.router.is_local() {
             return from.cloned();
         }
-        if self.shared.router.is_local() || lost && !(homeless.everyone_cut && !is_shared(live)) && !gone {
+        let elsewhere = !homeless.everyone_cut || is_shared(live);
+        if self.shared.router.is_local() || lost && elsewhere && !gone {
             return None;
         }
         if let Some(wish) = homeless.wish.as_ref().filter(|wish| free(wish) && !wish.is_draining()) {

@@ -98,7 +98,7 @@ impl Client {
         }
     }
 
-    fn send_away(&mut self, slot: Slot, refusal: &Refusal, out: &mut Output) {
+    pub(super) fn send_away(&mut self, slot: Slot, refusal: &Refusal, out: &mut Output) {
         let held = self.sessions.take_away(slot).map(|away| away.held).unwrap_or_default();
         self.refuse_held(slot, held, refusal, out);
     }
@@ -111,7 +111,8 @@ impl Client {
         let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return false };
         let late = self.now.saturating_duration_since(away.since) >= self.shared.settings.queue_timeout;
         // Nobody needs it now: it can wait without a place in the line.
-        if late || self.rejects() || away.held.is_empty() {
+        let unneeded = away.held.is_empty() && live.cause() != Some(Cause::Wake);
+        if late || self.rejects() || unneeded {
             let refusal = self.no_room(&full, !self.rejects());
             self.park_again(slot, live, refusal, out);
         }

@@ -19,10 +19,7 @@ use super::{
     workspace::Output,
 };
 use crate::{
-    session::{
-        Live,
-        lease::{Grip, Ticket},
-    },
+    session::{Live, Ticket, lease::Grip},
     store::{Locked, StoreError, Waiter},
     telemetry::LockOutcome,
     wire::{Reason, RequestId},
@@ -317,6 +314,12 @@ impl Client {
         for slot in self.sessions.slots(|entry| entry.in_line.is_some()) {
             let refusal = Refusal::plain(Reason::SessionLocked, "the client has gone before its turn came");
             self.refuse_line(slot, LockOutcome::TimedOut, &refusal, out);
+        }
+        // Nor is anything opened for it that it was still waiting for.
+        let waits = |entry: &super::sessions::Entry| entry.away.as_ref().is_some_and(|away| away.in_line);
+        for slot in self.sessions.slots(waits) {
+            let refusal = Refusal::plain(Reason::Capacity, "the client has gone before there was room");
+            self.send_away(slot, &refusal, out);
         }
     }
 
