@@ -384,6 +384,12 @@ impl Attachment {
         Self { live, registry, client: bell.client(), in_order: false, fades: true }
     }
 
+    /// Whose hold it is.
+    #[cfg(test)]
+    pub(super) fn client_number(&self) -> u32 {
+        self.client
+    }
+
     /// The session.
     pub fn live(&self) -> &Arc<Live> {
         &self.live

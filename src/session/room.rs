@@ -169,7 +169,10 @@ impl Room {
     /// Seats a session that is live there already, whatever the limits.
     pub fn take_anyway(self: &Arc<Self>, live: &Arc<Live>, at: &Arc<Member>) {
         if !live.is_seated_at(at) {
-            let seat = self.seat(&mut self.state.lock(), live, at);
+            let mut state = self.state.lock();
+            let seat = self.seat(&mut state, live, at);
+            self.waiting.store(state.line.len(), Ordering::Relaxed);
+            drop(state);
             live.sit(Some(seat));
         }
     }
@@ -352,3 +355,6 @@ impl Drop for Seat {
         self.room.give_back(self.serial, None);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,3 +192,59 @@ fn one_that_had_set_out_before_the_loss_and_arrives_keeps_it_there() {
     course.leave(1);
     assert!(!course.is_under_way(), "client 2 is there");
 }
+
+#[test]
+fn a_session_that_makes_way_lives_nowhere_until_somebody_needs_it() {
+    let (mut course, now) = (course(2), Instant::now());
+    assert!(course.begin(Cause::Evict, None, now));
+    course.quiet(1);
+    course.quiet(2);
+    assert_eq!(step(&mut course, 2), "close");
+    course.closed(2);
+    assert!(course.is_parked() && course.is_under_way());
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("parked".into(), "parked".into()));
+    course.join(&Arc::new(Bell::new(3)));
+    assert_eq!(step(&mut course, 3), "parked");
+    assert!(course.wake(now) && !course.wake(now));
+    assert_eq!(course.cause(), Some(Cause::Wake));
+    assert_eq!(step(&mut course, 3), "open anywhere");
+    let b = member("b");
+    assert!(course.opening(3, &b) && course.opened(3, now));
+    assert_eq!(step(&mut course, 1), "follow b");
+    course.followed(1);
+    course.followed(2);
+    assert!(!course.is_under_way());
+}
+
+#[test]
+fn who_cannot_be_opened_now_may_be_parked_but_only_if_nobody_has_it() {
+    let now = Instant::now();
+    let mut moving = closing(2, now);
+    moving.closed(1);
+    assert!(moving.park() && moving.is_parked());
+    let mut lost = course(2);
+    lost.lost(1, now);
+    assert!(!lost.park(), "the other client may have it still");
+    lost.lost(2, now);
+    assert!(lost.park());
+    assert!(!course(1).park() && !course(1).wake(now));
+}
+
+#[test]
+fn a_home_that_is_lost_while_it_closes_is_asked_first() {
+    let (mut course, now) = (course(1), Instant::now());
+    course.begin(Cause::Idle, None, now);
+    course.quiet(1);
+    assert_eq!(step(&mut course, 1), "close");
+    course.lost(1, now);
+    assert!(!course.is_parked());
+    assert_eq!((step(&mut course, 1), course.cause()), ("open anywhere".into(), Some(Cause::Lost)));
+}
+
+#[test]
+fn what_is_somebody_elses_is_lost_to_every_client() {
+    let mut course = course(2);
+    course.dispossess(Instant::now());
+    assert!(course.is_lost());
+    assert_eq!((step(&mut course, 1), step(&mut course, 2)), ("lost".into(), "lost".into()));
+}
