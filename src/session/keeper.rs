@@ -165,7 +165,7 @@ impl Keeper {
 
     /// The turn that runs keeps its lock, if nobody else has it.
     async fn lock_again(&self, live: &Arc<Live>, grip: &Grip) {
-        let waiter = Waiter { number: u64::from(grip.client), label: "".into(), lines_up: false };
+        let waiter = Waiter { number: grip.waiter, label: "".into(), lines_up: false };
         if let Ok(Locked::Held(hold)) = self.leases.store().lock(&self.leases.key(live.id()), &waiter).await {
             live.lease().regrip(grip, Grip { hold, ..*grip });
         }

@@ -15,7 +15,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Bell, Live, Ticket};
+use super::{Bell, Live, Ticket, untold::Untold};
 use crate::store::{Alone, Claimed, Hold, Key, Memory, Recorded, Store, StoreError, Who, Wish};
 
 /// What happens when the store does not answer.
@@ -75,24 +75,16 @@ pub enum State {
 pub struct Grip {
     /// The client's number.
     pub client: u32,
+    /// What it asked for the lock as.
+    pub waiter: u64,
     /// Its hold.
     pub hold: Hold,
 }
 
-/// Something that was let go while the store did not answer. What is not told runs out by itself.
-#[derive(Debug)]
-enum Untold {
-    Left(Key, u64, bool),
-    Unlocked(Key, u64),
-}
-
-/// So much is kept to be told later.
-const MOST_UNTOLD: usize = 10_000;
-
 /// Asks the store for the sessions of one pool.
 #[derive(Debug)]
 pub struct Leases {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     pool: Arc<str>,
     on_loss: OnLoss,
     /// The store is away, or is back and has not been asked about every hold yet.
@@ -100,7 +92,8 @@ pub struct Leases {
     /// Turns whose client is gone, and until when each keeps its lock.
     left: Mutex<Vec<(Weak<Live>, u32, Instant)>>,
     /// What the store could not be told.
-    untold: Mutex<Vec<Untold>>,
+    pub(super) untold: Mutex<Vec<Untold>>,
+    waiters: AtomicU64,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -121,6 +114,7 @@ impl Leases {
             away: AtomicBool::new(false),
             left: Mutex::default(),
             untold: Mutex::default(),
+            waiters: AtomicU64::new(0),
             tracker,
             cancel,
         })
@@ -323,35 +317,15 @@ impl Leases {
         self.run(async move { me.tell(Untold::Unlocked(key, token)).await });
     }
 
-    async fn tell(&self, news: Untold) {
-        let told = match &news {
-            Untold::Left(key, token, closed) => self.store.leave(key, *token, *closed).await,
-            Untold::Unlocked(key, token) => self.store.unlock(key, *token).await.map(drop),
-        };
-        let mut untold = self.untold.lock();
-        if told.is_err() && untold.len() < MOST_UNTOLD {
-            untold.push(news);
-        }
-    }
-
-    /// Tells the store what it could not be told before.
-    pub(super) async fn tell_untold(&self) {
-        let untold = std::mem::take(&mut *self.untold.lock());
-        for news in untold {
-            match self.store.is_up() {
-                true => self.tell(news).await,
-                false => self.untold.lock().push(news),
-            }
-        }
-    }
-
-    /// `waiter` does not wait for a session's turn lock any more.
-    pub(super) fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64) {
+    /// `waiter` does not wait for a session's turn lock any more. `unsure`: a question of it was not answered.
+    pub(super) fn leave_line(self: &Arc<Self>, live: &Live, waiter: u64, unsure: bool) {
         let (me, key) = (self.clone(), self.key(live.id()));
-        self.run(async move {
-            // Whoever does not ask again falls out of the line by itself.
-            let _ = me.store.leave_line(&key, waiter).await;
-        });
+        self.run(async move { me.tell(Untold::LeftLine(key, waiter, unsure)).await });
+    }
+
+    /// A number for somebody who wants a lock: never given twice.
+    pub fn next_waiter(&self) -> u64 {
+        self.waiters.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Runs it: at once, if it has nothing to wait for.

@@ -14,6 +14,7 @@ pub mod relocation;
 pub mod room;
 mod ticket;
 mod turn;
+mod untold;
 
 pub use backlog::Backlog;
 pub use bell::Bell;

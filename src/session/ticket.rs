@@ -18,16 +18,30 @@ pub struct Ticket {
     answer: Mutex<Option<Result<Locked, StoreError>>>,
     /// Its client has the lock.
     granted: AtomicBool,
+    /// A question was not answered: it may be done later, when nobody waits any more.
+    unsure: AtomicBool,
 }
 
 impl Ticket {
     /// For a client of `live`.
     pub fn new(live: Arc<Live>, waiter: Waiter) -> Arc<Self> {
-        Arc::new(Self { live, waiter, answer: Mutex::default(), granted: AtomicBool::new(false) })
+        Arc::new(Self {
+            live,
+            waiter,
+            answer: Mutex::default(),
+            granted: AtomicBool::new(false),
+            unsure: AtomicBool::new(false),
+        })
     }
 
     pub(super) fn answer(&self, locked: Result<Locked, StoreError>) {
+        self.unsure.fetch_or(locked.is_err(), Ordering::AcqRel);
         *self.answer.lock() = Some(locked);
+    }
+
+    /// What it is to the store.
+    pub fn waiter(&self) -> u64 {
+        self.waiter.number
     }
 
     /// The store's answer, once.
@@ -44,8 +58,9 @@ impl Drop for Ticket {
         match self.answer.get_mut().take() {
             Some(Ok(Locked::Held(hold))) => leases.unlock_hold(&self.live, hold.token),
             // Whether it is still in the line nobody has to know.
-            _ if self.waiter.lines_up && !self.granted.load(Ordering::Acquire) => {
-                leases.leave_line(&self.live, self.waiter.number)
+            _ if self.granted.load(Ordering::Acquire) => {}
+            _ if self.waiter.lines_up || self.unsure.load(Ordering::Acquire) => {
+                leases.leave_line(&self.live, self.waiter.number, self.unsure.load(Ordering::Acquire))
             }
             _ => {}
         }

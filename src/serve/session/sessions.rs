@@ -60,6 +60,8 @@ pub struct Entry {
     pub in_line: Option<Box<InLine>>,
     /// It has the lock since a moment ago: until its prompt is answered, an end of a turn is that of an earlier one.
     pub own_turn_awaited: bool,
+    /// A prompt of this client was taken since it has the lock: the turn that runs is its own.
+    pub own_turn: bool,
     /// The end of another client's turn, and when it is told. Changed by [`Sessions::keep_idle`] and [`Sessions::drop_idle`].
     pub late_idle: Option<Box<(Instant, Vec<u8>)>>,
     /// This client has the turn lock. Changed by [`Sessions::grips`].
@@ -151,6 +153,7 @@ impl Sessions {
             parked: false,
             in_line: None,
             own_turn_awaited: false,
+            own_turn: false,
             late_idle: None,
             grips: false,
             away: None,

@@ -80,7 +80,7 @@ impl Client {
     /// Whether a prompt of the client whose turn it is steers that turn.
     pub(super) fn steers(&self, slot: Slot) -> bool {
         self.shared.settings.lock == LockPolicy::SteerOwn
-            && self.sessions.get(slot).is_some_and(|entry| entry.busy && entry.confirmed)
+            && self.sessions.get(slot).is_some_and(|entry| entry.grips && entry.own_turn && entry.busy)
     }
 
     fn line_up(&mut self, call: &Call<'_>, slot: Slot, live: &Arc<Live>, out: &mut Output) {
@@ -88,7 +88,7 @@ impl Client {
         let new = self.sessions.get(slot).is_some_and(|entry| entry.in_line.is_none());
         if new {
             let lines_up = !self.rejects_turns();
-            let waiter = Waiter { number: u64::from(self.caller.number), label: self.label(), lines_up };
+            let waiter = Waiter { number: live.leases().next_waiter(), label: self.label(), lines_up };
             let ticket = Ticket::new(live.clone(), waiter);
             self.sessions.line_up(slot, InLine { held: Vec::new(), since: now, asked: None, kept_idle: false, ticket });
             self.hurry();
@@ -134,7 +134,8 @@ impl Client {
         }
         match answer {
             Some(Ok(Locked::Held(hold))) => {
-                live.lease().take_grip(Some(Grip { client: self.caller.number, hold }));
+                let (client, waiter) = (self.caller.number, line.ticket.waiter());
+                live.lease().take_grip(Some(Grip { client, waiter, hold }));
                 self.begin_turns(slot, out);
             }
             Some(Ok(Locked::Busy { holder, held_for, ahead })) if late || rejects => {
@@ -170,7 +171,7 @@ impl Client {
         lifecycle.lock_wait.observe(waited.as_secs_f64());
         self.sessions.grips(slot, true);
         if let Some(entry) = self.sessions.get_mut(slot) {
-            entry.own_turn_awaited = true;
+            (entry.own_turn_awaited, entry.own_turn) = (true, false);
         }
         for held in line.held {
             self.release(&held, out);

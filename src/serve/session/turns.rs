@@ -101,6 +101,7 @@ impl Client {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.sends = entry.sends.saturating_sub(1);
         entry.own_turn_awaited = false;
+        entry.own_turn |= ok;
         entry.confirmed |= ok;
         if !ok {
             entry.told.unprompted();
