@@ -17,6 +17,9 @@ use crate::store::{Claimed, Key, Locked, Renewed, Told, Waiter, Wish};
 /// Turns whose client has gone are looked at this often.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// At every so manieth look it is asked whether somebody has come elsewhere for what lost clients of this proxy keep.
+const KEPT: u64 = 5;
+
 /// The keeper of one pool.
 pub struct Keeper {
     registry: Arc<Registry>,
@@ -37,11 +40,18 @@ impl Keeper {
         let mut told = self.leases.store().listen();
         let mut ticks = tokio::time::interval(self.every.max(Duration::from_millis(10)));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut count = 0_u64;
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = looks.tick() => self.leases.end_left_turns(Instant::now()),
+                _ = looks.tick() => {
+                    self.leases.end_left_turns(Instant::now());
+                    count += 1;
+                    if count.is_multiple_of(KEPT) && self.leases.is_shared() {
+                        self.renew_kept().await;
+                    }
+                }
                 _ = ticks.tick(), if self.leases.is_shared() => {
                     self.renew().await;
                     self.leases.tell_untold().await;
@@ -87,6 +97,13 @@ impl Keeper {
         let (held, gripped) = self.held();
         self.renew_holds(held).await;
         self.renew_grips(gripped).await;
+    }
+
+    async fn renew_kept(&self) {
+        let kept: Vec<_> = self.registry.room().seated().into_iter().filter(|live| live.is_kept()).collect();
+        if !kept.is_empty() && self.leases.store().is_up() {
+            self.renew_holds(kept).await;
+        }
     }
 
     fn held(&self) -> (Vec<Arc<Live>>, Vec<Arc<Live>>) {

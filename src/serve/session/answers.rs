@@ -135,7 +135,7 @@ impl Client {
                 }
             },
             Purpose::Attach { slot, known: false } if !ok && self.clashes(slot, frame.body()) => {
-                return self.try_again_soon(&id, open, slot);
+                return self.try_again_soon(&id, open, slot, out);
             }
             purpose => {
                 let attached = if let Purpose::Attach { slot, .. } = &purpose { Some(*slot) } else { None };

@@ -35,6 +35,9 @@ const SILENCE: Duration = Duration::from_millis(150);
 /// So often.
 const TRIES: u8 = 20;
 
+/// The same where the lost client is another proxy's: that one hears of it within half a second, and lets go a second later.
+const TRIES_ELSEWHERE: u8 = 100;
+
 /// How far a client is that comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Returning {
@@ -64,12 +67,39 @@ pub struct Comeback {
 impl Client {
     /// Whether a resume was refused only because the lost client's connection has not ended yet.
     pub(super) fn clashes(&self, slot: Slot, body: &[u8]) -> bool {
-        let again = self.sessions.get(slot).and_then(|entry| entry.comeback.as_ref());
-        again.is_some_and(|comeback| comeback.tries > 0) && memchr::memmem::find(body, CLASH).is_some()
+        let Some(entry) = self.sessions.get(slot) else { return false };
+        let again = match &entry.comeback {
+            Some(comeback) => comeback.tries > 0,
+            // The lost client may be another proxy's.
+            None => self.shared.router.registry().leases().is_shared() && entry.params.is_some(),
+        };
+        again && memchr::memmem::find(body, CLASH).is_some()
+    }
+
+    /// Attaches without tools beside a lost client of another proxy, which lets go when it has heard of that; until then the turn
+    /// has somebody, and the resume is sent again and again.
+    fn come_from_elsewhere(&mut self, id: &RequestId, open: Open, slot: Slot, out: &mut Output) {
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        let Some(params) = entry.params.clone() else { return };
+        let (link, body) = (entry.link, params.resume(id));
+        let mut away = Away::new(self.now);
+        away.returning = Some(Returning::Attaching);
+        away.held.push(Held { id: Some(id.clone()), body: body.to_vec() });
+        entry.comeback = Some(Box::new(Comeback { body, tries: TRIES_ELSEWHERE }));
+        self.requests.open(id.clone(), Open { link: NO_LINK, purpose: Purpose::Held, ..open });
+        self.sessions.set_away(slot, away);
+        self.sessions.withhold(slot);
+        let quiet = params.without_tools();
+        let body = |id: &_| Zeroizing::new(reply::request(id, "session.resume", &quiet));
+        self.send_errand(slot, link, Errand::Return, body, out);
     }
 
     /// Sends the resume once more in a moment. `false`: its answer goes nowhere.
-    pub(super) fn try_again_soon(&mut self, id: &RequestId, open: Open, slot: Slot) -> bool {
+    pub(super) fn try_again_soon(&mut self, id: &RequestId, open: Open, slot: Slot, out: &mut Output) -> bool {
+        if self.sessions.get(slot).is_some_and(|entry| entry.comeback.is_none()) {
+            self.come_from_elsewhere(id, open, slot, out);
+            return false;
+        }
         let mut away = Away::new(self.now);
         away.returning = Some(Returning::Again(self.now + MOMENT));
         if let Some(comeback) = self.sessions.get_mut(slot).and_then(|entry| entry.comeback.as_mut()) {

@@ -52,6 +52,8 @@ pub struct Entry {
     pub shut_down: bool,
     /// It begins once more at its next home, unseen: no disk has it.
     pub reborn: bool,
+    /// Since when it is known that clients of other proxies hold it, too, while this client is lost.
+    pub shared_since: Option<Instant>,
     /// Where else it may be on disk, while it waits to be let in.
     pub rest: Vec<Arc<Member>>,
     /// It lives nowhere until this client or another one needs it.
@@ -149,6 +151,7 @@ impl Sessions {
             params: None,
             shut_down: false,
             reborn: false,
+            shared_since: None,
             rest: Vec::new(),
             parked: false,
             in_line: None,

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { afterEach, describe, it } from "node:test";
 
+import { defineTool } from "@github/copilot-sdk";
+
 import { census, forked, LockWatch } from "../lib/census.mjs";
 import { Fleet } from "../lib/fleet.mjs";
 import { operate } from "../lib/programs.mjs";
@@ -199,5 +201,27 @@ describe("several proxies", { timeout: 5 * PATIENCE }, () => {
         await ask(mine, "for mine");
         assert.ok(!JSON.stringify(heard).includes("for your ears"));
         assertUnnoticed(heard, "mine");
+    });
+
+    it("give a client that was lost in the middle of a turn its session at the other one, with its tools", async (t) => {
+        await start();
+        const [lost, other] = await clients();
+        const tool = (text) => defineTool("lookup", { description: "Looks up", parameters: { type: "object", properties: {} }, skipPermission: true, handler: () => text });
+        const session = await lost.createSession(config({ tools: [tool("a")] }));
+        await ask(session, "before");
+        const running = next(session, "assistant.message_delta");
+        await session.send({ prompt: "[[delay:9000]] said to the end" });
+        await running;
+        await lost.forceStop();
+        const began = performance.now();
+        const back = await other.resumeSession(session.sessionId, config({ tools: [tool("b")] }));
+        t.diagnostic(`back after ${(performance.now() - began).toFixed(0)} ms`);
+        const events = record(back);
+        await eventually("the turn ends", () => events.some(({ type }) => type === "session.idle"), 20_000);
+        assert.match(await ask(back, "[[tool:lookup {}]] x"), /b/);
+        const said = await back.getEvents();
+        assert.deepEqual(answersOf(said).filter((text) => text.includes("said to the end")), ["You said: said to the end"]);
+        assert.ok(!said.some(({ type }) => type === "abort"), "it was not cut");
+        assertNoFork();
     });
 });

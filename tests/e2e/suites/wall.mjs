@@ -411,6 +411,8 @@ function describeOutcome(scene) {
         for (const [index, tap] of scene.fleet.taps.entries()) {
             for (const { connection, from, message, text } of tap.seen) {
                 if (from !== "client" || connection < scene.marks[index]) continue;
+                // What pilotfish itself asks, to delete her unnamed sessions whose client went long ago.
+                if (String(message.id ?? "").startsWith("pilotfish-errand-")) continue;
                 if (names.has(message.method) || hers.some((id) => text.includes(id))) found.push(text.slice(0, 300));
             }
         }

@@ -18,6 +18,8 @@ pub(super) struct Homes {
     live: BTreeMap<String, Vec<String>>,
     overlaps: Vec<Overlap>,
     already_in_use: usize,
+    /// The most sessions that were ever live in each fake at a time.
+    peaks: BTreeMap<String, usize>,
     executed: BTreeMap<String, Vec<String>>,
 }
 
@@ -34,6 +36,9 @@ impl Homes {
         }
         homes.retain(|home| home != fake);
         homes.push(fake.into());
+        let count = self.live.values().filter(|homes| homes.iter().any(|home| home == fake)).count();
+        let peak = self.peaks.entry(fake.into()).or_default();
+        *peak = count.max(*peak);
     }
 
     pub fn leave(&mut self, session: &str, fake: &str) {
@@ -60,6 +65,11 @@ impl Storage {
     /// The fakes that have `session` live now.
     pub fn homes(&self, session: &str) -> Vec<String> {
         self.disk().homes.live.get(session).cloned().unwrap_or_default()
+    }
+
+    /// The most sessions that were ever live in one fake at a time.
+    pub fn peak(&self) -> usize {
+        self.disk().homes.peaks.values().copied().max().unwrap_or(0)
     }
 
     /// How many resumes were answered with `alreadyInUse: true`.

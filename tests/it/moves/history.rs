@@ -10,12 +10,19 @@ use super::{
 use crate::{
     fake_cli::{Close, Step},
     rpc_client::{Pending, RpcClient},
-    session::rig::{Plan, Rig, name},
+    session::{
+        admin::page,
+        rig::{Plan, Rig, name},
+    },
 };
 
 const BACKENDS: usize = 3;
 const CLIENTS: usize = 4;
 const SESSIONS: usize = 6;
+const SEATS: usize = 2;
+
+/// No backend, a lost one, a lost session, no room.
+const REFUSALS: [i64; 4] = [-32010, -32011, -32012, -32014];
 
 /// A turn that somebody waits for.
 struct Turn {
@@ -45,10 +52,17 @@ fn id(session: usize) -> String {
 }
 
 impl World {
-    async fn new() -> Self {
-        let pool =
-            "rehome_wait = \"8s\"\nmove_timeout = \"2s\"\nmove_rate = 0.0\nlinger = \"2s\"\norphan_wait = \"500ms\"";
-        let rig = Rig::with(Plan { backends: BACKENDS, pool, ..THREE }).await;
+    /// With room for so many live sessions on a backend; 0: no limit.
+    async fn new(seats: usize) -> Self {
+        let sessions = format!(
+            "sessions = {{ max_live_sessions = {seats}, idle_timeout = \"{}\", queue_timeout = \"8s\", ephemeral = \"none\" }}",
+            if seats > 0 { "400ms" } else { "0s" }
+        );
+        let pool = [
+            "rehome_wait = \"8s\"\nmove_timeout = \"2s\"\nmove_rate = 0.0\nlinger = \"2s\"\norphan_wait = \"500ms\"",
+            &sessions,
+        ];
+        let rig = Rig::with(Plan { backends: BACKENDS, pool: &pool.join("\n"), ..THREE }).await;
         for cli in &rig.cli {
             cli.turns((0..3).map(|number| Step::Delta(format!("piece {number}"))).collect());
         }
@@ -123,7 +137,7 @@ impl World {
                 }
                 // Its last turn may have been its first, and cut.
                 Err(error) if error.code == -32603 && error.message.contains("Session not found") => return,
-                Err(error) => assert!([-32010, -32011, -32012].contains(&error.code), "{error:?}"),
+                Err(error) => assert!(REFUSALS.contains(&error.code), "{error:?}"),
             }
         }
     }
@@ -203,8 +217,7 @@ impl World {
                     }
                 }
                 Err(error) => {
-                    let fine = [-32010, -32011, -32012].contains(&error.code);
-                    assert!(fine, "{} {error:?}\n{}", turn.text, self.rig.proxy.output());
+                    assert!(REFUSALS.contains(&error.code), "{} {error:?}\n{}", turn.text, self.rig.proxy.output());
                     if error.code == -32012 {
                         self.holds[turn.client][turn.session] = false;
                     }
@@ -244,7 +257,27 @@ impl World {
 
 #[tokio::test]
 async fn a_long_walk_leaves_one_home_for_each_session() {
-    let mut world = World::new().await;
+    walk(0).await;
+}
+
+/// Six sessions on two seats at each of three backends, and the idle ones lose theirs all the time.
+#[tokio::test]
+async fn a_long_walk_with_few_seats_leaves_one_home_for_each_session() {
+    let world = walk(SEATS).await;
+    // A session of a client that was lost counts for a moment longer here than it does at the fake, never shorter.
+    assert!(world.rig.cli[0].storage().peak() <= SEATS, "{}", world.rig.cli[0].storage().peak());
+    let (_, page) = page(&world.rig.proxy, "/metrics").await;
+    let woken: f64 = page
+        .lines()
+        .filter(|line| line.starts_with("pilotfish_session_wakes_total"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum();
+    println!("woken {woken} times");
+    assert!(woken > 0.0 && woken < 20.0 * rounds("PILOTFISH_STEPS", 600) as f64, "no wake without a call: {woken}");
+}
+
+async fn walk(seats: usize) -> World {
+    let mut world = World::new(seats).await;
     let steps = rounds("PILOTFISH_STEPS", 600);
     for number in 0..steps {
         world.step(number).await;
@@ -256,4 +289,5 @@ async fn a_long_walk_leaves_one_home_for_each_session() {
     let finished: usize = world.finished.iter().map(Vec::len).sum();
     println!("{steps} steps {:?}, {finished} turns surely ended, all kept", world.counts);
     assert!(finished > steps / 40, "{finished}");
+    world
 }
