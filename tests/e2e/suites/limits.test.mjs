@@ -341,7 +341,7 @@ describe("a limit on live sessions", { timeout: 10 * PATIENCE }, () => {
 
         it("is kept by those that a drained backend sends away, and parked ones delay no drain", async (t) => {
             const client = await startTwo(3);
-            const all = await talks(client, 14);
+            const all = await talks(client, 10);
             for (const talk of all) await talk.say();
             const began = performance.now();
             const { code, stderr } = await operate(fleet.proxy, "drain", "cli-1", "--wait", "--timeout", "20s");
@@ -358,7 +358,7 @@ describe("a limit on live sessions", { timeout: 10 * PATIENCE }, () => {
 
         it("is kept by those that lose their home", async () => {
             const client = await startTwo(3);
-            const all = await talks(client, 14);
+            const all = await talks(client, 10);
             for (const talk of all) await talk.say();
             fleet.clis[0].child.killGroup("SIGKILL");
             await fleet.clis[0].child.exited;
