@@ -12,11 +12,11 @@
 //! | [`admin`] | health, readiness, metrics and status over HTTP |
 //! | [`serve`] | listeners; session mode (layer 7) and connection mode (layer 4) |
 //! | [`supervise`] | CLI processes that we start ourselves, what they use, and the hook for others |
-//! | [`backend`] | health checks and name look-ups |
+//! | [`backend`] | health checks, name look-ups, and visits on our own behalf |
 //! | [`route`] | which backend gets what, and who has to leave |
-//! | [`session`] | pins, attachments, turns, and the way from one home to the next |
+//! | [`session`] | pins, attachments, turns, the way from one home to the next; seats, leases, and sessions that end by themselves |
 //! | [`pool`] | backends with their live counters and verdicts |
-//! | [`store`] | what several proxies share |
+//! | [`store`] | what several proxies share: who holds a session at which home, whose turn it is, whose it is |
 //! | [`telemetry`] | metrics and logs |
 //! | [`mux`] | the tables of one client connection |
 //! | [`tenancy`] | who a client is, whose a session is, what may be done (pure: time is an argument) |
@@ -30,6 +30,10 @@
 //! - A body that we do not edit leaves byte for byte as it came; a client's header bytes never do.
 //! - One home per session, always: it is placed at create and resume; it gets another home with all its clients, when nothing of
 //!   it is under way or its home is lost; every message follows it.
+//! - A session is opened at a backend only with a seat there, and, of several proxies, under a hold of the store. Only an idle one
+//!   makes way, and only one of the same tenant. One that is parked lives nowhere until somebody needs it.
+//! - The store is never asked on the way of a message; a hold is one number, the moment until which it is good.
+//! - A session is deleted by us only while nobody can claim it.
 //! - A frame is acted on by a backend only after the whole of it was accepted.
 //! - Every request that reaches us is answered, by the backend or by us.
 //! - What a client asked and what may have run is never sent again.

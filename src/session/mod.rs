@@ -1,5 +1,11 @@
-//! Sessions: where each one lives (its pin), who is attached to it, and the turn that runs on it, and how it
-//! changes its home.
+//! Sessions: where each one lives (its pin), who is attached to it, the turn that runs on it, and how it changes its home.
+//!
+//! # Layout
+//! - `registry`, `live`: the pins, and the one record of a live session; `turn`, `bell`, `backlog`, `adopt`.
+//! - [`relocation`]: its way to another home, or to rest.
+//! - [`room`]: seats at the backends; who makes way.
+//! - [`lease`], `keeper`, `ticket`, `untold`: what several proxies agree on through the store.
+//! - [`expiry`], `departed`: sessions that end by themselves.
 
 mod adopt;
 mod backlog;

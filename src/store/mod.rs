@@ -3,6 +3,12 @@
 //!
 //! Never asked on the way of a message: a hold is asked for when a session is opened or a turn begins, and is good until its
 //! time is over ([`Hold::until`]); a task renews it meanwhile.
+//!
+//! # Layout
+//! - [`Store`]: the trait, and the words of its questions and answers.
+//! - [`Memory`]: a proxy on its own; `memory::line`: one lock and those who wait for it.
+//! - [`Redis`]: several proxies; [`Watch`]: the task that connects it and looks whether it is still what it was.
+//! - [`Address`]: where it listens.
 
 mod address;
 mod memory;
@@ -212,8 +218,8 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Whether anybody holds the session, this proxy included.
     async fn is_held(&self, key: &Key) -> Result<bool, StoreError>;
 
-    /// Takes a lock, or lines up for it. A waiter that has it already gets the same hold again. Who stands in line asks again at least every second, and sooner when told
-    /// [`Told::Free`]; who does not for three seconds has left the line.
+    /// Takes a lock, or lines up for it. A waiter that has it already gets the same hold again. Who stands in line asks again at
+    /// least every second, and sooner when told [`Told::Free`]; who does not for three seconds has left the line.
     async fn lock(&self, key: &Key, waiter: &Waiter) -> Result<Locked, StoreError>;
 
     /// Renews locks, as [`Store::renew`] does.

@@ -7,7 +7,8 @@
 //! background task ([`Watch`]) asks all the time whether the process is still the one that it was (its run id) and a master. If
 //! not, every hold is lost: all who listen hear [`Told::Up`] with `lost`, and for 700 ms nobody gets a lock, or a session that
 //! it did not hold before, so that every proxy has noticed before somebody else gets what it held. A proxy that cannot reach
-//! the new process while others can does not notice: its holds end with their time.
+//! the new process while others can does not notice: its holds end there with their time, and what it does with its sessions
+//! until then, and after it, is its own affair (`session::live` goes on with them).
 //!
 //! The clocks of proxies do not matter, those of the servers only if they are set by hand: a hold ends sooner or later by that.
 
