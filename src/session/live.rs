@@ -184,7 +184,7 @@ impl Live {
     /// It is closed at its old home.
     pub fn closed(self: &Arc<Self>, client: u32) {
         self.relocate(|course| course.closed(client));
-        self.sit(None);
+        drop(self.sit(None));
         if self.is_parked() {
             self.leases.leave(self, true);
         }
@@ -254,10 +254,10 @@ impl Live {
         self.seat.lock().as_ref().is_some_and(|seat| Arc::ptr_eq(seat.member(), member))
     }
 
-    /// Gives up the seat that it has, for another one or for none.
-    pub fn sit(&self, seat: Option<Seat>) {
-        let old = std::mem::replace(&mut *self.seat.lock(), seat);
-        drop(old);
+    /// Takes another seat, or none. Gives back the one that it had.
+    #[must_use]
+    pub fn sit(&self, seat: Option<Seat>) -> Option<Seat> {
+        std::mem::replace(&mut *self.seat.lock(), seat)
     }
 
     /// The same, because its last client is gone. `faded`: the backend needs a moment to notice.
