@@ -57,8 +57,10 @@ fn run(args: &args::Args) -> io::Result<()> {
     if args.wants(store::NAME) {
         say(&store::run(&args.shorter())?, report::STORE, !args.quick)?;
     }
-    if args.wants(known::NAME) {
-        say(&known::run(&args.shorter())?, report::KNOWN, !args.quick)?;
+    if known::wanted(args) {
+        // Halves are for the terminal.
+        let whole = args.wants(known::NAME);
+        say(&known::run(&args.shorter())?, report::KNOWN, whole && !args.quick)?;
     }
     Ok(())
 }

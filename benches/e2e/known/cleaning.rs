@@ -21,8 +21,8 @@ use crate::{
     peer::{Extras, Kind, Peer},
 };
 
-/// From one call to the next.
-const EVERY: Duration = Duration::from_millis(1);
+/// From one call to the next: long enough for the core to be busy, and no call to wait for another.
+const EVERY: Duration = Duration::from_millis(4);
 /// How long a run is watched.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// From one look at a run to the next.

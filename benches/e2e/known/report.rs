@@ -19,23 +19,17 @@ const DELAY: f64 = 5.0;
 pub fn markdown(all: &Readings, args: &Args) -> String {
     let mut text = format!("{}. Medians of {} rounds, times in ms.\n\n", machine::describe(), args.rounds);
     text.push_str("| what is known | figure | | owed |\n| --- | --- | ---: | --- |\n");
-    match &all.owners {
-        Ok((with, without)) => {
-            let name = format!("{} sessions with their owners, read from Redis", all.sizes.known);
-            let bound = mark(format!("≤ {MEBIBYTES} MiB"), *with, MEBIBYTES);
-            writeln!(text, "| {name} | resident memory of the process (MiB) | {with:.0} | {bound} |").ok();
-            writeln!(text, "| none | the same | {without:.0} | |").ok();
-        }
-        Err(error) => writeln!(text, "| owners | failed: {error} | | |").unwrap_or_default(),
+    if let Some((with, without)) = all.owners {
+        let name = format!("{} sessions with their owners, read from Redis", all.sizes.known);
+        let bound = mark(format!("≤ {MEBIBYTES} MiB"), with, MEBIBYTES);
+        writeln!(text, "| {name} | resident memory of the process (MiB) | {with:.0} | {bound} |").ok();
+        writeln!(text, "| none | the same | {without:.0} | |").ok();
     }
-    match &all.parked {
-        Ok(parked) => {
-            let beside = parked.each - parked.params;
-            let name = format!("{:.0} parked sessions, params of {:.0} bytes each", parked.count, parked.params);
-            let bound = mark(format!("≤ {PARKED} B"), beside, PARKED);
-            writeln!(text, "| {name} | resident memory of each beside its params (B) | {beside:.0} | {bound} |").ok();
-        }
-        Err(error) => writeln!(text, "| parked sessions | failed: {error} | | |").unwrap_or_default(),
+    if let Some(parked) = &all.parked {
+        let beside = parked.each - parked.params;
+        let name = format!("{:.0} parked sessions, params of {:.0} bytes each", parked.count, parked.params);
+        let bound = mark(format!("≤ {PARKED} B"), beside, PARKED);
+        writeln!(text, "| {name} | resident memory of each beside its params (B) | {beside:.0} | {bound} |").ok();
     }
     let more = median(all.table.iter().map(|(many, few)| many - few).collect());
     writeln!(
