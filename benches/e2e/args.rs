@@ -3,10 +3,11 @@
 use std::{path::PathBuf, time::Duration};
 
 /// What to run, and for how long.
+#[derive(Clone)]
 pub struct Args {
     /// Seconds instead of minutes: shows that everything works, measures nothing.
     pub quick: bool,
-    /// Only workloads whose name contains this, or the neighbours.
+    /// Only workloads and other parts whose name contains this.
     pub only: Option<String>,
     /// Rounds, each with every peer once.
     pub rounds: usize,
@@ -36,6 +37,22 @@ impl Args {
             measure: millis(2_000, 350),
             idle: if quick { 500 } else { 5_000 },
             pilotfish: after("--pilotfish").map_or_else(|| env!("CARGO_BIN_EXE_pilotfish").into(), PathBuf::from),
+        }
+    }
+
+    /// Whether a part of this name is run.
+    pub fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+    }
+
+    /// For the parts that do not compare peers: shorter and fewer windows, so that they take a minute each.
+    pub fn shorter(&self) -> Self {
+        let three_fifths = |time: Duration| time * 3 / 5;
+        Self {
+            rounds: (self.rounds * 3).div_ceil(5),
+            warm: three_fifths(self.warm),
+            measure: three_fifths(self.measure),
+            ..self.clone()
         }
     }
 }

@@ -54,3 +54,12 @@ fn says(program: &str, args: &[&str]) -> String {
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or("").to_owned()
 }
+
+/// Puts the calling thread under the idle policy.
+pub fn step_back() -> io::Result<()> {
+    let this = fs::read_link("/proc/thread-self")?;
+    let thread = this.file_name().ok_or_else(|| io::Error::other("no thread id"))?;
+    // std has no call for policies; util-linux is on every Debian.
+    let status = Command::new("chrt").args(["--idle", "--pid", "0"]).arg(thread).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("chrt refused")) }
+}

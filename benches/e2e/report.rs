@@ -10,9 +10,11 @@ use crate::{
     workload::Target,
 };
 
-/// The marks around the table of the workloads, and around that of the neighbours.
+/// The marks around the tables.
 pub const WORKLOADS: &str = "written by `cargo bench --bench e2e`";
 pub const NEIGHBOURS: &str = "written by `cargo bench --bench e2e`, neighbours";
+pub const STORE: &str = "written by `cargo bench --bench e2e`, store";
+pub const KNOWN: &str = "written by `cargo bench --bench e2e`, known";
 
 /// The whole report as Markdown.
 pub fn markdown(table: &Table, args: &Args) -> String {
@@ -58,7 +60,8 @@ pub fn write(report: &str, marks: &str) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-fn figure(value: f64) -> String {
+/// A value with three digits or so.
+pub fn figure(value: f64) -> String {
     match value {
         value if value.is_nan() => "-".into(),
         value if value.abs() >= 1e6 => format!("{:.2} M", value / 1e6),
@@ -94,4 +97,20 @@ fn owed(row: &Row, kind: Kind) -> String {
         (false, true) => format!("{bound} ok"),
         (false, false) => format!("{bound} **missed**"),
     }
+}
+
+/// A bound, and whether a value is within it.
+pub fn mark(bound: String, value: f64, most: f64) -> String {
+    match value {
+        value if value.is_nan() => format!("{bound} (not run)"),
+        value if value <= most => format!("{bound} ok"),
+        _ => format!("{bound} **missed**"),
+    }
+}
+
+/// What this part of the readings does not exceed.
+pub fn percentile(times: &[f64], part: f64) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len().saturating_sub(1) as f64 * part) as usize).copied().unwrap_or(f64::NAN)
 }

@@ -40,8 +40,7 @@ pub struct Table {
 pub fn run(args: &Args) -> io::Result<Table> {
     let backends = Backends::start()?;
     let mut table = Table { rows: Vec::new(), failures: Vec::new() };
-    let wanted = |name: &str| args.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
-    for workload in workload::all().iter().filter(|workload| wanted(workload.name)) {
+    for workload in workload::all().iter().filter(|workload| args.wants(workload.name)) {
         let mut readings = vec![[const { Vec::new() }; Kind::ALL.len()]; workload.metrics.len()];
         for round in 0..args.rounds {
             for (at, kind) in Kind::ALL.into_iter().enumerate() {

@@ -1,7 +1,6 @@
 //! One live session, and the hold that a client has on it.
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -12,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Backlog, Bearer, Bell, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
+    Backlog, Bearer, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
     lease::Lease,
     relocation::{Cause, Step},
 };
@@ -29,10 +28,12 @@ type Slots = (TurnSlot, Option<Hold>);
 pub struct Live {
     id: Box<str>,
     /// Where it lives, who is attached, and its way to another home if it is on one.
-    course: Mutex<Relocation>,
+    pub(super) course: Mutex<Relocation>,
     /// It is on its way: one load tells.
     under_way: AtomicBool,
     parked: AtomicBool,
+    /// The client that looks for a place where it can be opened.
+    seeker: AtomicU32,
     /// Its turn is to end.
     hurried: AtomicU8,
     pub(super) attached: AtomicU32,
@@ -60,7 +61,7 @@ pub struct Live {
     /// It ends with its clients.
     pub(super) ephemeral: AtomicBool,
     /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
-    teller: AtomicU32,
+    pub(super) teller: AtomicU32,
 }
 
 impl Live {
@@ -78,6 +79,7 @@ impl Live {
             course: Mutex::new(Relocation::new(home)),
             under_way: AtomicBool::new(false),
             parked: AtomicBool::new(false),
+            seeker: AtomicU32::new(0),
             hurried: AtomicU8::new(0),
             attached: AtomicU32::new(0),
             closed: AtomicBool::new(false),
@@ -156,9 +158,24 @@ impl Live {
         let is = course.is_under_way();
         self.under_way.store(is, Ordering::Release);
         self.parked.store(course.is_parked(), Ordering::Release);
+        if !course.is_sought() {
+            self.seeker.store(0, Ordering::Release);
+        }
         if was || is {
             course.bells().for_each(|bell| bell.ring(self));
         }
+    }
+
+    /// Whether `client` is the one that looks for a place where it can be opened: two of them would look at two places, and keep
+    /// or wait for a seat at both.
+    pub fn is_sought_by(&self, client: u32) -> bool {
+        let seeker = self.seeker.compare_exchange(0, client, Ordering::AcqRel, Ordering::Acquire);
+        seeker.is_ok() || seeker == Err(client)
+    }
+
+    /// `client` does not find one now: another one may look.
+    pub fn is_not_sought_by(&self, client: u32) {
+        let _ = self.seeker.compare_exchange(client, 0, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Its turn is to end, because its home is being drained and the time is over. `cut`: even without its home's help.
@@ -184,7 +201,7 @@ impl Live {
     /// It is closed at its old home.
     pub fn closed(self: &Arc<Self>, client: u32) {
         self.relocate(|course| course.closed(client));
-        self.sit(None);
+        drop(self.sit(None));
         if self.is_parked() {
             self.leases.leave(self, true);
         }
@@ -254,10 +271,10 @@ impl Live {
         self.seat.lock().as_ref().is_some_and(|seat| Arc::ptr_eq(seat.member(), member))
     }
 
-    /// Gives up the seat that it has, for another one or for none.
-    pub fn sit(&self, seat: Option<Seat>) {
-        let old = std::mem::replace(&mut *self.seat.lock(), seat);
-        drop(old);
+    /// Takes another seat, or none. Gives back the one that it had.
+    #[must_use]
+    pub fn sit(&self, seat: Option<Seat>) -> Option<Seat> {
+        std::mem::replace(&mut *self.seat.lock(), seat)
     }
 
     /// The same, because its last client is gone. `faded`: the backend needs a moment to notice.
@@ -364,89 +381,4 @@ impl Live {
 fn end(turn: &mut (Turn, Option<Slots>), how: TurnEnd, now: Instant) -> Option<Ended> {
     turn.1 = None;
     turn.0.end(how, now)
-}
-
-/// A client's hold on a session. The pin stays while anybody holds one.
-pub struct Attachment {
-    live: Arc<Live>,
-    registry: Arc<Registry>,
-    client: u32,
-    in_order: bool,
-    /// Its backend may still be at ending it.
-    fades: bool,
-}
-
-impl Attachment {
-    pub(super) fn new(live: Arc<Live>, registry: Arc<Registry>, bell: &Arc<Bell>) -> Self {
-        live.attached.fetch_add(1, Ordering::AcqRel);
-        *live.released.lock() = None;
-        live.course.lock().join(bell);
-        Self { live, registry, client: bell.client(), in_order: false, fades: true }
-    }
-
-    /// Whose hold it is.
-    #[cfg(test)]
-    pub(super) fn client_number(&self) -> u32 {
-        self.client
-    }
-
-    /// The session.
-    pub fn live(&self) -> &Arc<Live> {
-        &self.live
-    }
-
-    /// The session ended at its home (deleted, closed, or its home died): the pin is gone for everybody.
-    pub fn close(self) {
-        self.live.closed.store(true, Ordering::Release);
-        self.registry.forget(&self.live);
-    }
-
-    /// The same, and its backend has answered that it is gone.
-    pub fn end(self) {
-        self.live.gone.store(true, Ordering::Release);
-        self.close();
-    }
-
-    /// The client let the session go in good order: if it was the last one, the session lives nowhere now.
-    pub fn detach(mut self) {
-        (self.in_order, self.fades) = (true, false);
-    }
-
-    /// The client's link has ended: if it was the last one, the session lives nowhere in a moment.
-    pub fn lapse(mut self) {
-        self.in_order = true;
-    }
-}
-
-impl Attachment {
-    /// Its client's turn is over; one that runs on for others keeps its lock until it ends, or the linger is over.
-    fn give_back_turn(&self) {
-        let leases = &self.live.leases;
-        if self.live.is_busy() && self.live.clients() > 1 {
-            let until = Instant::now() + self.registry.departure_linger();
-            leases.leave_turn(&self.live, self.client, until);
-        } else {
-            leases.unlock(&self.live, self.client);
-        }
-    }
-}
-
-impl Drop for Attachment {
-    fn drop(&mut self) {
-        // The next client that hears of a turn tells it.
-        let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
-        self.give_back_turn();
-        // However it ends: nobody may wait for a lost client that is gone.
-        self.live.unkeep(self.client);
-        // What lives nowhere has no home that it could be met at.
-        let in_order = self.in_order || self.live.is_parked();
-        self.live.relocate(|course| course.leave(self.client));
-        self.registry.release(&self.live, in_order, self.fades);
-    }
-}
-
-impl fmt::Debug for Attachment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment").field("session", &self.live.id).field("home", &self.live.home().name).finish()
-    }
 }

@@ -8,6 +8,7 @@
 //! - [`expiry`], `departed`: sessions that end by themselves.
 
 mod adopt;
+mod attachment;
 mod backlog;
 mod bell;
 mod departed;
@@ -22,12 +23,13 @@ mod ticket;
 mod turn;
 mod untold;
 
+pub use attachment::Attachment;
 pub use backlog::Backlog;
 pub use bell::Bell;
 pub use departed::{Condemned, Departed};
 pub use keeper::Keeper;
 pub use lease::{Leases, OnLoss};
-pub use live::{Attachment, Live};
+pub use live::Live;
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;
 pub use room::{Bearer, Evict, Room, RoomSettings, Seat};

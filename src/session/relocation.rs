@@ -77,6 +77,11 @@ impl Relocation {
         self.plan.is_some()
     }
 
+    /// Whether a place is looked for where it can be opened.
+    pub fn is_sought(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Homeless | Phase::Opening(..)))
+    }
+
     /// Whether it could not be opened anywhere.
     pub fn is_lost(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Lost))

@@ -153,8 +153,11 @@ impl Room {
                 let waiting = state.line.len();
                 drop(state);
                 self.waiting.store(waiting, Ordering::Relaxed);
-                // The old one is given back outside of the lock.
-                live.sit(Some(seat));
+                // Outside of the lock. Where it sat before it was not closed in order, or it would have stood up: its backend may
+                // need a moment to notice that it is gone.
+                if let Some(old) = live.sit(Some(seat)) {
+                    old.fade(now);
+                }
                 Ok(())
             }
             Some((limit, ahead)) => {
@@ -173,7 +176,7 @@ impl Room {
             let seat = self.seat(&mut state, live, at);
             self.waiting.store(state.line.len(), Ordering::Relaxed);
             drop(state);
-            live.sit(Some(seat));
+            drop(live.sit(Some(seat)));
         }
     }
 

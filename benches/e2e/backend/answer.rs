@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, rc::Rc};
 
 use memchr::memmem;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     frames::{MIB, START, event, frame},
@@ -82,7 +82,15 @@ fn large(id: &[u8], out: &mut Out) {
 fn slowly(body: &[u8], out: &mut Out) {
     let Ok(request) = serde_json::from_slice::<Value>(body) else { return slowly_large(body, out) };
     let (Some(id), Some(method)) = (request.get("id"), request["method"].as_str()) else { return };
+    if method == "sessions.list" {
+        return super::list::answer(&id.to_string(), out);
+    }
     let session = &request["params"]["sessionId"];
+    if method == "session.metadata.activity" {
+        // No session of the list is live.
+        let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": "Session not found"}});
+        return out.own().extend(frame(error.to_string().as_bytes()));
+    }
     let result = match method {
         "connect" => r#"{"ok":true,"protocolVersion":3,"version":"1.0.102","taskKinds":["agent","shell"]}"#.into(),
         "ping" => r#"{"message":"pong","timestamp":"2026-11-24T07:02:17.776Z","protocolVersion":3}"#.into(),

@@ -2,12 +2,14 @@
 
 mod answer;
 mod conn;
+mod list;
 mod tally;
 
 use std::{
     collections::HashMap,
     io,
     net::{SocketAddr, TcpListener},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,10 +18,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{poll::Poll, split::SCRATCH};
+use crate::{machine::step_back, poll::Poll, split::SCRATCH};
 use conn::Conn;
 use tally::Tally;
 
+pub use list::entries;
 pub use tally::Counts;
 
 /// Listeners behind every proxy.
@@ -39,6 +42,11 @@ pub struct Backends {
 impl Backends {
     /// Starts them on free ports of loopback.
     pub fn start() -> io::Result<Self> {
+        Self::start_listing(None)
+    }
+
+    /// The same; they list these sessions, and their thread runs when no other wants to: such a list is long.
+    pub fn start_listing(sessions: Option<Vec<u8>>) -> io::Result<Self> {
         let listeners: Vec<_> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
         let addrs = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
         let (flooding, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
@@ -46,6 +54,10 @@ impl Backends {
         let tally = Arc::<Tally>::default();
         let tallied = tally.clone();
         let thread = thread::spawn(move || {
+            if let Some(sessions) = sessions {
+                list::keep(Rc::new(sessions));
+                step_back().unwrap_or_else(|error| eprintln!("the list is made beside the calls: {error}"));
+            }
             if let Err(error) = serve(&listeners, &tallied, &floods, &stops) {
                 eprintln!("the fake backend failed: {error}");
             }

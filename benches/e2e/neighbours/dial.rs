@@ -1,9 +1,8 @@
-//! Connections from an address of one's own, and threads that run when nobody else wants to.
+//! Connections from an address of one's own.
 
 use std::{
-    fs, io,
+    io,
     net::{Ipv4Addr, SocketAddr, TcpStream},
-    process::Command,
     time::Duration,
 };
 
@@ -25,13 +24,4 @@ pub fn dial(source: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
 /// Makes a connection end with a reset: nothing of it waits anywhere.
 pub fn abrupt(socket: &TcpStream) -> io::Result<()> {
     SockRef::from(socket).set_linger(Some(Duration::ZERO))
-}
-
-/// Puts the calling thread under the idle policy.
-pub fn step_back() -> io::Result<()> {
-    let this = fs::read_link("/proc/thread-self")?;
-    let thread = this.file_name().ok_or_else(|| io::Error::other("no thread id"))?;
-    // std has no call for policies; util-linux is on every Debian.
-    let status = Command::new("chrt").args(["--idle", "--pid", "0"]).arg(thread).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("chrt refused")) }
 }

@@ -14,10 +14,9 @@ use std::{
 use super::{
     Kind,
     churn::Churn,
-    dial::step_back,
     sender::{Sender, What},
 };
-use crate::{poll::Poll, split::SCRATCH};
+use crate::{machine::step_back, poll::Poll, split::SCRATCH};
 
 /// Keys from here on belong to connections that come and go.
 const CHURN: u64 = 1_000;

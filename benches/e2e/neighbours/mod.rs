@@ -11,14 +11,19 @@ mod load;
 mod quota;
 pub mod report;
 mod sender;
-mod victim;
+pub mod victim;
 
 use std::{
     io, thread,
     time::{Duration, Instant},
 };
 
-use crate::{args::Args, backend::Backends, peer::Peer, usage};
+use crate::{
+    args::Args,
+    backend::Backends,
+    peer::{self, Extras, Peer},
+    usage,
+};
 use case::{CASES, Case, Kind};
 use load::Load;
 use quota::{LIMITS, Used};
@@ -70,7 +75,8 @@ pub fn run(args: &Args) -> io::Result<(Vec<Row>, Vec<String>)> {
 fn read(case: &Case, args: &Args, backends: &Backends) -> io::Result<Reading> {
     backends.tally.start();
     let began = Instant::now();
-    let peer = Peer::start_walled(&backends.addrs, &args.pilotfish, LIMITS)?;
+    let limited = Extras { limits: LIMITS.into(), ..Extras::default() };
+    let peer = Peer::start_with(peer::Kind::Walled, &limited, &backends.addrs, &args.pilotfish)?;
     let mut victim = Victim::open(case.kind, peer.addr)?;
     victim.run(args.warm, || false)?;
     let (mut reading, mut used, mut time, mut sent) = (Reading::default(), Used::default(), 0.0, 0);

@@ -3,7 +3,12 @@
 use std::fmt::Write as _;
 
 use super::{Kind, Reading, Row};
-use crate::{args::Args, machine, rounds::median};
+use crate::{
+    args::Args,
+    machine,
+    report::{mark, percentile},
+    rounds::median,
+};
 
 /// The most that the 99th percentile may grow under a flood, and what it may be in milliseconds while tokens are tried.
 const TIMES: f64 = 2.0;
@@ -46,18 +51,4 @@ pub fn markdown(rows: &[Row], failures: &[String], args: &Args) -> String {
         writeln!(text, "\nFailed: {failure}").ok();
     }
     text
-}
-
-fn mark(bound: String, value: f64, most: f64) -> String {
-    match value {
-        value if value.is_nan() => format!("{bound} (not run)"),
-        value if value <= most => format!("{bound} ok"),
-        _ => format!("{bound} **missed**"),
-    }
-}
-
-fn percentile(times: &[f64], part: f64) -> f64 {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get((sorted.len().saturating_sub(1) as f64 * part) as usize).copied().unwrap_or(f64::NAN)
 }

@@ -1,4 +1,4 @@
-//! The client that is bothered.
+//! A client that makes calls at a steady rate: the one that is bothered.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -30,13 +30,19 @@ pub struct Victim {
 impl Victim {
     pub fn open(kind: Kind, addr: SocketAddr) -> io::Result<Self> {
         // Also where there is nothing to call: the proxy may only just have found its backends.
+        let guess = matches!(kind, Kind::Guess(_));
+        let mut victim = Self::calls(addr, Duration::from_millis(if guess { 5 } else { 2 }))?;
+        if guess {
+            victim.callers.clear();
+        }
+        Ok(victim)
+    }
+
+    /// It makes calls, one each `every`.
+    pub fn calls(addr: SocketAddr, every: Duration) -> io::Result<Self> {
         let ids = client::session_ids(WHO, CONNECTIONS);
         let open = |id: &String| Ok((client::open(addr, std::slice::from_ref(id))?, Call::small(id)));
-        let mut callers = ids.iter().map(open).collect::<io::Result<Vec<_>>>()?;
-        let every = Duration::from_millis(if matches!(kind, Kind::Guess(_)) { 5 } else { 2 });
-        if matches!(kind, Kind::Guess(_)) {
-            callers.clear();
-        }
+        let callers = ids.iter().map(open).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { addr, callers, every, number: 0 })
     }
 

@@ -24,7 +24,7 @@ pub fn start(backends: &[SocketAddr]) -> io::Result<Peer> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    let peer = Peer { addr, child: Some(child), folder: Some(folder) };
+    let peer = Peer { addr, admin: None, child: Some(child), folder: Some(folder) };
     let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(addr).is_err() {
         if Instant::now() > deadline {

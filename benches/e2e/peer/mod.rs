@@ -12,6 +12,8 @@ use std::{
 
 use crate::machine::PROXY_CORE;
 
+pub use self::pilotfish::Extras;
+
 /// The peers, in the order of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -41,6 +43,8 @@ impl Kind {
 pub struct Peer {
     /// Where clients connect.
     pub addr: SocketAddr,
+    /// Where operators ask, if it has such an address.
+    pub admin: Option<SocketAddr>,
     child: Option<Child>,
     folder: Option<PathBuf>,
 }
@@ -49,15 +53,27 @@ impl Peer {
     /// Starts one in front of `backends`.
     pub fn start(kind: Kind, backends: &[SocketAddr], binary: &std::path::Path) -> io::Result<Self> {
         match kind {
-            Kind::Direct => Ok(Self { addr: backends[0], child: None, folder: None }),
+            Kind::Direct => Ok(Self { addr: backends[0], admin: None, child: None, folder: None }),
             Kind::HaProxy => haproxy::start(backends),
-            Kind::Session | Kind::Connection | Kind::Walled => pilotfish::start(kind, "", backends, binary),
+            Kind::Session | Kind::Connection | Kind::Walled => {
+                pilotfish::start(kind, &Extras::default(), backends, binary)
+            }
         }
     }
 
-    /// Starts a walled one that limits its first tenant.
-    pub fn start_walled(backends: &[SocketAddr], binary: &std::path::Path, limits: &str) -> io::Result<Self> {
-        pilotfish::start(Kind::Walled, limits, backends, binary)
+    /// Starts a pilotfish with more in its config than the usual.
+    pub fn start_with(
+        kind: Kind,
+        extras: &Extras,
+        backends: &[SocketAddr],
+        binary: &std::path::Path,
+    ) -> io::Result<Self> {
+        pilotfish::start(kind, extras, backends, binary)
+    }
+
+    /// The address for operators.
+    pub fn admin(&self) -> io::Result<SocketAddr> {
+        self.admin.ok_or_else(|| io::Error::other("no admin listener"))
     }
 
     /// The proxy's process, none for a direct connection.
@@ -86,13 +102,13 @@ fn pinned(program: impl AsRef<std::ffi::OsStr>) -> Command {
 }
 
 /// A folder for one peer's config.
-fn folder(name: &str) -> io::Result<PathBuf> {
+pub fn folder(name: &str) -> io::Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("pilotfish-bench-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
 /// A port that was free a moment ago, for programs that cannot say which one they took.
-fn free_port() -> io::Result<u16> {
+pub fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -32,7 +32,7 @@ pub fn workloads() -> [Workload; 2] {
                 },
             ],
             walled: true,
-            run: |context| run(context, Load { clients: 16, sessions: 1, depth: 1 }),
+            run: |context| run(context, Load { clients: 16, sessions: 1, in_flight: 1 }),
         },
         Workload {
             name: "16 pipelined sessions a client over 4 backends",
@@ -53,16 +53,22 @@ pub fn workloads() -> [Workload; 2] {
                 },
             ],
             walled: true,
-            run: |context| run(context, Load { clients: 16, sessions: 16, depth: 1 }),
+            run: |context| run(context, Load { clients: 16, sessions: 16, in_flight: 16 }),
         },
     ]
 }
 
-/// Clients, sessions of each, calls in flight of each session. Powers of two.
+/// CPU seconds of the proxy per million calls of one client that has so many sessions and asks 16 of them at a time.
+pub fn one_client(context: &Context, sessions: usize) -> io::Result<f64> {
+    let read = run(context, Load { clients: 1, sessions, in_flight: 16 })?;
+    read.get(1).copied().ok_or_else(|| io::Error::other("no reading"))
+}
+
+/// Clients, sessions of each, calls in flight of each client: a power of two.
 struct Load {
     clients: usize,
     sessions: usize,
-    depth: usize,
+    in_flight: u32,
 }
 
 struct Caller {
@@ -75,7 +81,7 @@ struct Caller {
 
 fn run(context: &Context, load: Load) -> io::Result<Vec<f64>> {
     let mut poll = Poll::new()?;
-    let slots = (load.sessions * load.depth) as u32;
+    let slots = load.in_flight;
     let mut callers = Vec::new();
     for at in 0..load.clients {
         let ids = client::session_ids(at, load.sessions);
@@ -112,7 +118,8 @@ fn run(context: &Context, load: Load) -> io::Result<Vec<f64>> {
 impl Caller {
     /// Sends the call of `slot`; a slot's ids go up by the number of slots, so ids in flight never meet.
     fn call(&mut self, number: u32) {
-        let session = number as usize % self.calls.len();
+        // A prime, so that many sessions are not asked in the order in which they were made.
+        let session = number as usize * 7919 % self.calls.len();
         self.out.own().extend_from_slice(self.calls[session].with_id(BASE + number));
     }
 

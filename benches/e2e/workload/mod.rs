@@ -13,6 +13,7 @@ use std::{
 };
 
 use crate::{args::Args, backend::Backends, peer::Peer, usage};
+pub use calls::one_client;
 
 /// One line of the table: what is measured, and what session and connection mode owe to HAProxy.
 pub struct Metric {

@@ -19,7 +19,8 @@ impl Client {
     /// The session lives nowhere: this client opens it, if nobody else does and it is time.
     pub(super) fn open_somewhere(&mut self, slot: Slot, live: &Arc<Live>, homeless: &Homeless, out: &mut Output) {
         let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return };
-        if away.asked.is_some() || self.now < away.not_before {
+        let me = self.caller.number;
+        if away.asked.is_some() || self.now < away.not_before || !live.is_sought_by(me) {
             return;
         }
         // Its own turn may come later than that: so many may have lost their home at once.
@@ -56,7 +57,7 @@ impl Client {
             }
             // Later: one of them may come back.
             _ if !homeless.tried.is_empty() => live.relocate(|course| course.try_again()),
-            _ => {}
+            _ => live.is_not_sought_by(me),
         }
     }
 

@@ -129,7 +129,9 @@ impl Client {
             let outcome = if refusal.is_full() { WakeOutcome::Full } else { WakeOutcome::Failed };
             self.shared.pool.lifecycle.wakes.get(outcome).inc();
         }
-        live.sit(None);
+        if let Some(seat) = live.sit(None) {
+            seat.fade(self.now);
+        }
         live.leases().leave(live, true);
         self.shared.router.registry().room().leave_line(live);
         if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {

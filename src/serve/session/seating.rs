@@ -85,7 +85,7 @@ impl Client {
             match self.hold_at(slot, live, &live.home(), None) {
                 Possession::Here => {}
                 Possession::At(home) => {
-                    live.sit(None);
+                    drop(live.sit(None));
                     live.relocate(|course| course.place(home));
                 }
                 Possession::Wait => return Gate::Wait,
