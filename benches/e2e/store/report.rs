@@ -31,8 +31,6 @@ pub fn markdown(all: &Readings, args: &Args) -> String {
         let claim = readings.iter().map(|reading| reading.claim).fold(f64::NAN, f64::max);
         let recovery = readings.iter().map(|reading| reading.recovery).fold(f64::NAN, f64::max);
         let refused = readings.iter().all(|reading| reading.refused);
-        let (well, ill): (fn(&Reading) -> &[f64], fn(&Reading) -> &[f64]) =
-            (|reading| &reading.well, |reading| &reading.ill);
         writeln!(
             text,
             "| {} | {} | 0 | {:.3} | {:.3} | {:.2} | {:.3} | {:.3} | {:.2} | {} | {claim:.0}{} | {} | {recovery:.2} | {} |",
@@ -95,4 +93,12 @@ fn costs(all: &Readings) -> String {
     )
     .ok();
     text
+}
+
+fn well(reading: &Reading) -> &[f64] {
+    &reading.well
+}
+
+fn ill(reading: &Reading) -> &[f64] {
+    &reading.ill
 }
