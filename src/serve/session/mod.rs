@@ -34,6 +34,7 @@ mod inbound;
 mod kind;
 mod link;
 mod lobby;
+mod lost;
 mod meter;
 mod missed;
 mod moving;
