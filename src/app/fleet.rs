@@ -40,6 +40,8 @@ pub(super) struct Squadron {
 /// All pools by name.
 pub(super) struct Fleet {
     pub pools: BTreeMap<String, Arc<Squadron>>,
+    /// What the store is asked and told.
+    pub asking: TaskTracker,
 }
 
 impl Fleet {
@@ -52,9 +54,9 @@ impl Fleet {
         tracker: &TaskTracker,
         cancel: &CancellationToken,
     ) -> Result<Self, AppError> {
-        let mut pools = BTreeMap::new();
+        let (mut pools, asking) = (BTreeMap::new(), TaskTracker::new());
         for (name, set) in &config.pools {
-            let squadron = start_pool(name, config, metrics, (tracker, cancel), store)?;
+            let squadron = start_pool(name, config, metrics, (tracker, cancel), (store, &asking))?;
             let registry = squadron.registry.clone();
             let sweep = async move {
                 let mut ticks = tokio::time::interval(SWEEP);
@@ -80,7 +82,7 @@ impl Fleet {
             squadron.clean_up(tenants.wall(name), store, metrics);
             pools.insert(name.clone(), squadron);
         }
-        Ok(Self { pools })
+        Ok(Self { pools, asking })
     }
 
     /// Comes back when each pool has a backend that is up, or all of its backends were judged.
@@ -108,6 +110,12 @@ impl Fleet {
     /// Whatever an operator began to do to backends ends where it is.
     pub(super) fn halt_operations(&self) {
         self.pools.values().for_each(|squadron| squadron.operations.halt());
+    }
+
+    /// Comes back when the store was told what the last clients have let go, or it does not answer.
+    pub(super) async fn settle(&self) {
+        self.asking.close();
+        let _ = tokio::time::timeout(crate::store::LIMIT * 2, self.asking.wait()).await;
     }
 
     /// Stops the CLIs that we started.
@@ -157,7 +165,7 @@ fn start_pool(
     config: &Config,
     metrics: &Arc<Metrics>,
     (tracker, cancel): (&TaskTracker, &CancellationToken),
-    store: &Arc<dyn Store>,
+    (store, asking): (&Arc<dyn Store>, &TaskTracker),
 ) -> Result<Squadron, AppError> {
     let (set, pool_name) = (&config.pools[name], Arc::<str>::from(name));
     let members = match &set.supervise {
@@ -186,7 +194,7 @@ fn start_pool(
         store.clone(),
         pool_name.clone(),
         build::on_store_loss(&config.store),
-        tracker.clone(),
+        asking.clone(),
         cancel.clone(),
     );
     let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));

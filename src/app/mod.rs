@@ -228,6 +228,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     }
     app.stop.until_the_end(&app, signals, open, &admin_end).await;
     app.fleet.stop().await;
+    app.fleet.settle().await;
     background.1.cancel();
     background.0.close();
     background.0.wait().await;

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::tenants::Tenants;
 use crate::{
     store::{Key, Store, Told, Who},
-    tenancy::{Owner, Wall},
+    tenancy::{Owner, Recorded, Wall},
 };
 
 /// Records that are written at once; then others have their turn.
@@ -67,9 +67,13 @@ impl Owners {
     }
 
     fn note(&self, session: &str, who: &Who) {
-        // One that is recorded here for somebody else stays as it is: whoever comes first to the store has it.
         let owner = Owner { tenant: who.tenant.clone(), user: who.user.clone() };
-        let _ = self.wall.owners().record(session, owner);
+        let owners = self.wall.owners();
+        // Of two that were recorded at one moment the store's counts.
+        if owners.record(session, owner.clone()) == Recorded::Taken {
+            owners.forget(session);
+            let _ = owners.record(session, owner);
+        }
     }
 
     /// `false`: the store did not answer.

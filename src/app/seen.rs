@@ -42,10 +42,11 @@ impl Seen {
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
-                let Census { idle, busy, moving, .. } = census.get(&member.name).copied().unwrap_or_default();
+                let Census { idle, busy, moving, parked } = census.get(&member.name).copied().unwrap_or_default();
                 metrics.sessions.get(SessionState::Idle).set(idle);
                 metrics.sessions.get(SessionState::Busy).set(busy);
                 metrics.sessions.get(SessionState::Moving).set(moving);
+                metrics.sessions.get(SessionState::Parked).set(parked);
                 metrics.turns_running.set(member.turns.load(Ordering::Relaxed));
                 metrics.links.set(member.links.load(Ordering::Relaxed));
                 metrics.set_state(state_of(member), member.verdict() == Verdict::Up);
@@ -166,6 +167,7 @@ fn pool_status(name: &str, squadron: &Squadron, processes: &LazyCell<Processes>)
         sessions.idle += count(census.idle);
         sessions.busy += count(census.busy);
         sessions.moving += count(census.moving);
+        sessions.parked += count(census.parked);
     }
     let usage = squadron.usage_in(processes);
     let status = |member: &Arc<Member>| backend_status(member, squadron, usage.get(&member.name));

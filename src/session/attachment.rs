@@ -64,7 +64,8 @@ impl Attachment {
     /// Its client's turn is over; one that runs on for others keeps its lock until it ends, or the linger is over.
     fn give_back_turn(&self) {
         let leases = self.live.leases();
-        if self.live.is_busy() && self.live.clients() > 1 {
+        let others = self.live.clients() > 1 || self.live.lease().is_shared();
+        if self.live.is_busy() && others {
             let until = Instant::now() + self.registry.departure_linger();
             leases.leave_turn(&self.live, self.client, until);
         } else {

@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{sync::broadcast::error::RecvError, task::JoinSet};
 
 use super::{
     Leases, Live, Registry,
-    lease::{Grip, State},
+    lease::{Grip, NotHeld, State},
 };
 use crate::store::{Claimed, Key, Locked, Renewed, Told, Waiter, Wish};
 
@@ -19,6 +19,9 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// At every so manieth look it is asked whether somebody has come elsewhere for what lost clients of this proxy keep.
 const KEPT: u64 = 5;
+
+/// So many are asked for at once.
+const AT_ONCE: usize = 64;
 
 /// The keeper of one pool.
 pub struct Keeper {
@@ -58,7 +61,12 @@ impl Keeper {
                 }
                 heard = told.recv() => match heard {
                     Ok(told) => self.hear(told).await,
-                    Err(RecvError::Lagged(_)) => self.registry.room().seated().iter().for_each(Live::ring),
+                    Err(RecvError::Lagged(_)) => {
+                        // It may have gone or come meanwhile.
+                        self.leases.set_away(!self.leases.store().is_up());
+                        self.renew().await;
+                        self.registry.room().seated().iter().for_each(Live::ring);
+                    }
                     Err(RecvError::Closed) => return,
                 },
             }
@@ -74,7 +82,6 @@ impl Keeper {
             }
             Told::Down => self.leases.set_away(true),
             Told::Up { lost } => {
-                self.leases.tell_untold().await;
                 if lost {
                     tracing::warn!(
                         pool = self.leases.pool(),
@@ -85,6 +92,7 @@ impl Keeper {
                     self.renew().await;
                 }
                 self.leases.set_away(!self.leases.store().is_up());
+                self.leases.tell_untold().await;
             }
             Told::Free(_) | Told::Owned { .. } | Told::Disowned(_) => {}
         }
@@ -94,6 +102,7 @@ impl Keeper {
         if self.leases.is_away() && !self.leases.store().is_up() {
             return;
         }
+        self.ask_for_strays();
         let (held, gripped) = self.held();
         self.renew_holds(held).await;
         self.renew_grips(gripped).await;
@@ -108,9 +117,22 @@ impl Keeper {
 
     fn held(&self) -> (Vec<Arc<Live>>, Vec<Arc<Live>>) {
         let seated = self.registry.room().seated();
-        let gripped = seated.iter().filter(|live| live.lease().grip().is_some()).cloned().collect();
+        let gripped = seated.iter().filter(|live| live.lease().grip().is_some()).cloned();
+        let gripped = gripped.chain(self.leases.left_turns()).collect();
         let held = seated.into_iter().filter(|live| matches!(live.lease().state(), State::Held { .. })).collect();
         (held, gripped)
+    }
+
+    /// Live sessions of which the store could not be asked, or not yet.
+    fn ask_for_strays(&self) {
+        let stray = |live: &Arc<Live>| {
+            let state = live.lease().state();
+            let unknown = matches!(state, State::Free | State::Moving | State::Not(NotHeld::Unavailable));
+            unknown && !live.is_under_way() && live.is_open()
+        };
+        for live in self.registry.room().seated().into_iter().filter(stray) {
+            self.leases.claim_at_home(&live);
+        }
     }
 
     async fn renew_holds(&self, held: Vec<Arc<Live>>) {
@@ -127,39 +149,8 @@ impl Keeper {
             }
         }
         for live in lost {
-            self.ask_again(&live).await;
+            ask_again(self.leases.clone(), live).await;
         }
-    }
-
-    /// Nobody knows of our hold any more: if nobody else has it either, it is ours again; otherwise it is lost.
-    async fn ask_again(&self, live: &Arc<Live>) {
-        let State::Held { home, token, .. } = live.lease().state() else { return };
-        if live.is_parked() || live.clients() == 0 {
-            return;
-        }
-        let wish = Wish { home: home.clone(), lost: None, owner: None, ephemeral: live.is_ephemeral() };
-        match self.leases.store().claim(&self.leases.key(live.id()), &wish).await {
-            Ok(Claimed::Held { home: theirs, hold, shared, .. }) if *theirs == *home => {
-                live.lease().reclaimed(token, hold.token, live.stamp(hold.until), shared);
-            }
-            // Asked again with the next renewal.
-            Ok(Claimed::Moving) | Err(_) => {}
-            Ok(Claimed::Held { hold, .. }) => {
-                tracing::warn!(
-                    session = live.id(),
-                    "another proxy has taken this session elsewhere; it is let go here"
-                );
-                let _ = self.leases.store().leave(&self.leases.key(live.id()), hold.token, false).await;
-                self.let_go(live);
-            }
-            Ok(Claimed::Foreign) => self.let_go(live),
-        }
-    }
-
-    fn let_go(&self, live: &Arc<Live>) {
-        live.lease().set(State::Free);
-        live.lease().extend(0);
-        live.relocate(|course| course.dispossess(Instant::now()));
     }
 
     async fn renew_grips(&self, gripped: Vec<Arc<Live>>) {
@@ -190,8 +181,10 @@ impl Keeper {
 
     async fn ask_for_all(&self) {
         let (held, gripped) = self.held();
-        for live in held {
-            self.ask_again(&live).await;
+        // The others wait only for so long before they take what nobody asks for.
+        for some in held.chunks(AT_ONCE) {
+            let asking = some.iter().map(|live| ask_again(self.leases.clone(), live.clone()));
+            asking.collect::<JoinSet<()>>().join_all().await;
         }
         for live in gripped {
             if let Some(grip) = live.lease().grip() {
@@ -203,4 +196,32 @@ impl Keeper {
 
 fn token(live: &Live) -> u64 {
     if let State::Held { token, .. } = live.lease().state() { token } else { 0 }
+}
+
+/// Nobody knows of our hold any more: if nobody else has it either, it is ours again; otherwise it is lost.
+async fn ask_again(leases: Arc<Leases>, live: Arc<Live>) {
+    let State::Held { home, token, .. } = live.lease().state() else { return };
+    if live.is_parked() || live.clients() == 0 {
+        return;
+    }
+    let wish = Wish { home: home.clone(), lost: None, owner: None, ephemeral: live.is_ephemeral() };
+    match leases.store().claim(&leases.key(live.id()), &wish).await {
+        Ok(Claimed::Held { home: theirs, hold, shared, .. }) if *theirs == *home => {
+            live.lease().reclaimed(token, hold.token, live.stamp(hold.until), shared);
+        }
+        // Asked again with the next renewal.
+        Ok(Claimed::Moving) | Err(_) => {}
+        Ok(Claimed::Held { hold, .. }) => {
+            tracing::warn!(session = live.id(), "another proxy has taken this session elsewhere; it is let go here");
+            let _ = leases.store().leave(&leases.key(live.id()), hold.token, false).await;
+            let_go(&live);
+        }
+        Ok(Claimed::Foreign) => let_go(&live),
+    }
+}
+
+fn let_go(live: &Arc<Live>) {
+    live.lease().set(State::Free);
+    live.lease().extend(0);
+    live.relocate(|course| course.dispossess(Instant::now()));
 }

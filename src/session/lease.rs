@@ -5,7 +5,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Weak,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Waker},
@@ -90,7 +90,7 @@ pub struct Leases {
     /// The store is away, or is back and has not been asked about every hold yet.
     away: AtomicBool,
     /// Turns whose client is gone, and until when each keeps its lock.
-    left: Mutex<Vec<(Weak<Live>, u32, Instant)>>,
+    left: Mutex<Vec<(Arc<Live>, u32, Instant)>>,
     /// What the store could not be told.
     pub(super) untold: Mutex<Vec<Untold>>,
     waiters: AtomicU64,
@@ -178,6 +178,14 @@ impl Leases {
         });
     }
 
+    /// Asks for a hold on a session where it lives: that is nowhere else, and nobody moves it.
+    pub fn claim_at_home(self: &Arc<Self>, live: &Arc<Live>) {
+        if self.is_shared() {
+            let wish = Wish { home: live.home().name.clone(), lost: None, owner: None, ephemeral: live.is_ephemeral() };
+            self.claim(live, wish);
+        }
+    }
+
     /// Whose it is comes first: of two proxies that make the same session for two tenants, one is told that it exists.
     async fn ask_claim(&self, key: &Key, wish: &Wish) -> Result<Claimed, StoreError> {
         if let Some(who) = &wish.owner
@@ -200,12 +208,12 @@ impl Leases {
     }
 
     /// A session is nobody's any more.
-    pub fn disown(self: &Arc<Self>, session: &str) {
+    pub fn disown(self: &Arc<Self>, session: &str, who: Who) {
         if self.is_shared() {
             let (me, key) = (self.clone(), self.key(session));
             self.run(async move {
                 // What stays recorded is somebody's who cannot reach it: harmless.
-                let _ = me.store.disown(&key).await;
+                let _ = me.store.disown(&key, Some(&who)).await;
             });
         }
     }
@@ -288,15 +296,13 @@ impl Leases {
     /// The client whose turn it is has gone, and the turn runs on: the lock is kept until it ends, or until then.
     pub(super) fn leave_turn(&self, live: &Arc<Live>, client: u32, until: Instant) {
         if live.lease().grip().is_some_and(|grip| grip.client == client) {
-            self.left.lock().push((Arc::downgrade(live), client, until));
+            self.left.lock().push((live.clone(), client, until));
         }
     }
 
     /// Gives back the locks of clients that are gone, where the turn has ended or the time is over.
     pub fn end_left_turns(self: &Arc<Self>, now: Instant) {
-        let over = |(live, _, until): &mut (Weak<Live>, u32, Instant)| {
-            *until <= now || live.upgrade().is_none_or(|live| !live.is_busy())
-        };
+        let over = |(live, _, until): &mut (Arc<Live>, u32, Instant)| *until <= now || !live.is_busy();
         let over: Vec<_> = {
             let mut left = self.left.lock();
             if left.is_empty() {
@@ -305,9 +311,20 @@ impl Leases {
             left.extract_if(.., over).collect()
         };
         for (live, client, _) in over {
-            if let Some(live) = live.upgrade() {
-                self.unlock(&live, client);
-            }
+            self.unlock(&live, client);
+        }
+    }
+
+    /// Sessions whose turn runs on, though its client is gone.
+    pub(super) fn left_turns(&self) -> Vec<Arc<Live>> {
+        self.left.lock().iter().map(|(live, ..)| live.clone()).collect()
+    }
+
+    /// The last client of a session has gone: nobody is left who would give back its lock, unless a turn runs on.
+    pub(super) fn let_go(self: &Arc<Self>, live: &Live) {
+        let runs_on = self.left.lock().iter().any(|(left, ..)| std::ptr::eq(&**left, live));
+        if let Some(grip) = live.lease().grip().filter(|_| !runs_on) {
+            self.unlock(live, grip.client);
         }
     }
 
@@ -392,6 +409,11 @@ impl Lease {
         if *grip == Some(*old) {
             *grip = Some(new);
         }
+    }
+
+    /// Clients of other proxies are attached to it.
+    pub fn is_shared(&self) -> bool {
+        matches!(&*self.state.lock(), State::Held { shared: true, .. })
     }
 
     /// Changes what is known.

@@ -32,6 +32,8 @@ pub struct Live {
     /// It is on its way: one load tells.
     under_way: AtomicBool,
     parked: AtomicBool,
+    /// A client of ours has it open at its home.
+    open: AtomicBool,
     /// The client that looks for a place where it can be opened.
     seeker: AtomicU32,
     /// Its turn is to end.
@@ -79,6 +81,7 @@ impl Live {
             course: Mutex::new(Relocation::new(home)),
             under_way: AtomicBool::new(false),
             parked: AtomicBool::new(false),
+            open: AtomicBool::new(false),
             seeker: AtomicU32::new(0),
             hurried: AtomicU8::new(0),
             attached: AtomicU32::new(0),
@@ -166,6 +169,16 @@ impl Live {
         }
     }
 
+    /// Whether a client of ours has it open at its home.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// A client of ours has opened it, or none has it any more.
+    pub fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+
     /// Whether `client` is the one that looks for a place where it can be opened: two of them would look at two places, and keep
     /// or wait for a seat at both.
     pub fn is_sought_by(&self, client: u32) -> bool {
@@ -193,6 +206,7 @@ impl Live {
     pub fn arrived(self: &Arc<Self>, client: u32, now: Instant) -> bool {
         let arrived = self.relocate(|course| course.opened(client, now));
         if arrived {
+            self.set_open(true);
             self.room.take_anyway(self, &self.home());
         }
         arrived
@@ -201,6 +215,7 @@ impl Live {
     /// It is closed at its old home.
     pub fn closed(self: &Arc<Self>, client: u32) {
         self.relocate(|course| course.closed(client));
+        self.set_open(false);
         drop(self.sit(None));
         if self.is_parked() {
             self.leases.leave(self, true);

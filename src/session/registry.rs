@@ -194,6 +194,8 @@ impl Registry {
         }
         let now = Instant::now();
         live.stand_up(fades && !live.gone.load(Ordering::Acquire), now);
+        live.set_open(false);
+        self.leases.let_go(live);
         self.leases.leave(live, in_order);
         *live.charge.lock() = None;
         *live.released.lock() = Some(now);

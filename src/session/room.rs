@@ -150,9 +150,8 @@ impl Room {
         match state.full(self, live, at) {
             None => {
                 let seat = self.seat(&mut state, live, at);
-                let waiting = state.line.len();
+                self.waiting.store(state.line.len(), Ordering::Relaxed);
                 drop(state);
-                self.waiting.store(waiting, Ordering::Relaxed);
                 // Outside of the lock. Where it sat before it was not closed in order, or it would have stood up: its backend may
                 // need a moment to notice that it is gone.
                 if let Some(old) = live.sit(Some(seat)) {
@@ -193,11 +192,9 @@ impl Room {
 
     /// A session does not wait any more.
     pub fn leave_line(&self, live: &Live) {
-        if self.waiting() > 0 {
-            let mut state = self.state.lock();
-            state.line.retain(|waiting| !std::ptr::eq(waiting.live.as_ptr(), live));
-            self.waiting.store(state.line.len(), Ordering::Relaxed);
-        }
+        let mut state = self.state.lock();
+        state.line.retain(|waiting| !std::ptr::eq(waiting.live.as_ptr(), live));
+        self.waiting.store(state.line.len(), Ordering::Relaxed);
     }
 
     /// Every session that is seated.

@@ -146,7 +146,7 @@ impl Store for Memory {
         Ok(Recorded::Ours)
     }
 
-    async fn disown(&self, _: &Key) -> Result<(), StoreError> {
+    async fn disown(&self, _: &Key, _: Option<&Who>) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -234,8 +234,8 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Records whose a session is, unless it is somebody's.
     async fn record(&self, key: &Key, who: &Who) -> Result<Recorded, StoreError>;
 
-    /// The session is nobody's any more.
-    async fn disown(&self, key: &Key) -> Result<(), StoreError>;
+    /// The session is nobody's any more; with `who`: only if it was theirs.
+    async fn disown(&self, key: &Key, who: Option<&Who>) -> Result<(), StoreError>;
 
     /// All records of a pool, some at a time: begin with 0, end when 0 is given back.
     async fn owners(&self, pool: &str, cursor: u64) -> Result<(u64, Vec<(Box<str>, Who)>), StoreError>;

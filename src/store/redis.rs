@@ -139,8 +139,8 @@ impl Store for Redis {
         self.record_owner(key, who).await
     }
 
-    async fn disown(&self, key: &Key) -> Result<(), StoreError> {
-        self.forget_owner(key).await
+    async fn disown(&self, key: &Key, who: Option<&Who>) -> Result<(), StoreError> {
+        self.forget_owner(key, who).await
     }
 
     async fn owners(&self, pool: &str, cursor: u64) -> Result<(u64, Vec<(Box<str>, Who)>), StoreError> {

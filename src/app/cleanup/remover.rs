@@ -153,7 +153,7 @@ impl Remover {
             wall.forget(id);
             if let Some(store) = &self.store {
                 // A record too many is no harm: nobody can have the session.
-                let _ = store.disown(&self.key(id)).await;
+                let _ = store.disown(&self.key(id), None).await;
             }
         }
     }

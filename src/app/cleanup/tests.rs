@@ -103,7 +103,7 @@ impl Store for Shared {
         Ok(Recorded::Ours)
     }
 
-    async fn disown(&self, _: &Key) -> Result<(), StoreError> {
+    async fn disown(&self, _: &Key, _: Option<&Who>) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -255,7 +255,8 @@ async fn a_halt_ends_what_runs_and_nothing_begins() {
 async fn orders_find_their_backend_or_say_why_not() {
     let other = squadron_with("q", &["b", "c"], OperationsSettings { drain_timeout: FAR, sessions_stay: false });
     let first = squadron(&["a", "b"]);
-    let fleet = Fleet { pools: [("p".to_owned(), first), ("q".to_owned(), other)].into() };
+    let pools = [("p".to_owned(), first), ("q".to_owned(), other)].into();
+    let fleet = Fleet { pools, asking: TaskTracker::new() };
     let drain = |name: &str, pool: Option<&str>| {
         let backend = BackendName { name: name.into(), pool: pool.map(Into::into) };
         fleet.operate(&Order::Drain { backend, timeout: None, force: false }, "test")

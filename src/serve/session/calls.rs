@@ -167,6 +167,10 @@ impl Client {
         if !self.may_see(&session) {
             return self.answer_absent(call, &session, out);
         }
+        if call.row.route == Route::Send && self.shared.settings.lock != LockPolicy::Off {
+            let message = "the turns of sessions are locked here: resume the session before you send prompts";
+            return self.refuse(call, Reason::SessionLocked, message, out);
+        }
         if let Some(live) = self.shared.router.find(&session, self.now) {
             return self.route_to_member(call, &live.home(), self.purpose(call, None), out);
         }

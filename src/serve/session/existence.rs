@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     pool::Verdict,
+    store::Who,
     telemetry::Rule,
     tenancy::Held,
     wire::{Methods, Reason, RequestId, Scan, reply},
@@ -165,8 +166,11 @@ impl Client {
     /// A session was deleted: its id is nobody's again.
     pub(super) fn forget_owner(&self, session: &str) {
         if let Some(wall) = &self.shared.wall {
+            if let Some(owner) = wall.owners().find(session) {
+                let who = Who { tenant: owner.tenant, user: owner.user };
+                self.shared.router.registry().leases().disown(session, who);
+            }
             wall.forget(session);
-            self.shared.router.registry().leases().disown(session);
         }
     }
 

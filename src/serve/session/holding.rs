@@ -134,6 +134,8 @@ impl Client {
         }
         live.refuses(self.now);
         live.relocate(|course| course.not_closed(self.caller.number));
+        // The store may think that it moves.
+        live.leases().claim_at_home(live);
         false
     }
 }

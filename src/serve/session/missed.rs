@@ -30,6 +30,8 @@ pub struct Told {
     after: usize,
     /// The last one was the end of a turn.
     turn_end: bool,
+    /// A turn of it was told: it is on the disk.
+    spoken: bool,
     /// Prompts of this client of which it has not been told that a turn took them up.
     prompts: usize,
 }
@@ -38,14 +40,21 @@ impl Told {
     /// An event of which `body` is there was sent. Its id is among its last keys (measured on 1.0.102: `id`, `timestamp`,
     /// `parentId`); of a large one that flows the end is not there yet.
     pub fn note(&mut self, kind: &[u8], body: &[u8], whole: bool) {
+        self.spoken |= kind == b"assistant.turn_end";
         if kind == b"user.message" {
             self.prompts = self.prompts.saturating_sub(1);
         }
         if !whole {
             (self.after, self.turn_end) = (self.after + 1, false);
         } else if let Some(id) = lasting_id(body) {
-            *self = Self { id: Some(id), after: 0, turn_end: kind == b"assistant.turn_end", prompts: self.prompts };
+            let turn_end = kind == b"assistant.turn_end";
+            *self = Self { id: Some(id), after: 0, turn_end, ..*self };
         }
+    }
+
+    /// Whether a turn of it was told to its end.
+    pub fn has_spoken(&self) -> bool {
+        self.spoken
     }
 
     /// A prompt goes to the backend.

@@ -36,6 +36,7 @@ mod inbound;
 mod kind;
 mod link;
 mod lobby;
+mod lost;
 mod meter;
 mod missed;
 mod moving;

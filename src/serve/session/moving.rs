@@ -21,7 +21,7 @@ use crate::{
         relocation::{Cause, Step},
     },
     telemetry::{LinkEnd, MoveCause, MoveOutcome},
-    wire::{Reason, RequestId, reply},
+    wire::{RequestId, reply},
 };
 
 /// A session that waits for a backend is looked at this often.
@@ -291,6 +291,7 @@ impl Client {
         out: &mut Output,
     ) {
         let Some(live) = self.live(slot) else { return };
+        let spoken = self.has_spoken(slot);
         let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) else { return };
         away.asked = None;
         let (me, now) = (self.caller.number, self.now);
@@ -301,9 +302,16 @@ impl Client {
                 self.count_parked(&live);
                 live.closed(me);
             }
-            Errand::Close if answer.is_some() => live.relocate(|course| course.not_closed(me)),
+            Errand::Close if answer.is_some() => {
+                live.relocate(|course| course.not_closed(me));
+                live.leases().claim_at_home(&live);
+            }
             // Its link is gone: `lose_link` says the rest.
             Errand::Close => {}
+            // It was idle, so its history was on the disk: it has been deleted. Made again it would be another session.
+            Errand::Resume if absent && live.cause() == Some(Cause::Wake) && spoken => {
+                live.relocate(|course| course.give_up());
+            }
             Errand::Resume if absent => self.send_opening(slot, link, Errand::Create, out),
             Errand::Resume | Errand::Create if ok => self.arrive(slot, &live, link, out),
             Errand::Resume | Errand::Create => {
@@ -342,7 +350,12 @@ impl Client {
         }
         self.spare_turn(slot, live);
         let to = live.home();
-        let outcome = if from.as_ref() == Some(&to.name) { MoveOutcome::Stayed } else { MoveOutcome::Moved };
+        let stayed = from.as_ref() == Some(&to.name);
+        if stayed && cause != Cause::Wake {
+            // The store may think that it moves.
+            live.leases().claim_at_home(live);
+        }
+        let outcome = if stayed { MoveOutcome::Stayed } else { MoveOutcome::Moved };
         self.count_move(cause, outcome);
         let since = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()).map(|away| away.since);
         if cause == Cause::Wake {
@@ -387,44 +400,6 @@ impl Client {
             entry.link = link;
             if let Some(away) = &mut entry.away {
                 away.refusals = 0;
-            }
-        }
-    }
-
-    /// It cannot be had any more. One that was at home until now is another proxy's: nothing may be said to it from here.
-    fn leave_lost(&mut self, slot: Slot, out: &mut Output) {
-        let Some(entry) = self.sessions.get(slot) else { return };
-        let (link, at_home, busy, session) = (entry.link, entry.away.is_none(), entry.busy, entry.id.clone());
-        self.lose_session(slot, out);
-        if at_home {
-            if busy {
-                self.sessions.end_turn(slot);
-                self.tell_turn_error(&session, "session_lost", "another proxy has this session now; resume it", out);
-                self.tell_idle(&session, out);
-            }
-            self.lose_link(link, LinkEnd::Cut, out);
-        }
-    }
-
-    /// It cannot be had any more: what waits for it is told so; a resume places it anew.
-    pub(super) fn lose_session(&mut self, slot: Slot, out: &mut Output) {
-        let away = self.sessions.take_away(slot);
-        self.tell_end_of_cut(slot, away.as_deref(), false, out);
-        if let Some(attachment) = self.sessions.get_mut(slot).and_then(|entry| entry.attachment.take()) {
-            self.spare(attachment.live());
-            // Others may be attached where this client could not follow.
-            if attachment.live().clients() > 1 && attachment.live().cause().is_some() && !attachment.live().is_lost() {
-                attachment.detach();
-            } else {
-                attachment.close();
-            }
-        }
-        for held in away.into_iter().flat_map(|away| away.held) {
-            let open = held.id.as_ref().and_then(|id| self.requests.take(id));
-            if let (Some(id), Some(open)) = (&held.id, open) {
-                self.count_refusal(&open, Reason::SessionLost);
-                let message = "the session's backend is gone, and no other one could open it; resume the session";
-                self.answer_error(Some(id), Reason::SessionLost, message, out);
             }
         }
     }

@@ -97,6 +97,11 @@ impl Client {
         entry.is_some_and(|entry| std::mem::take(&mut entry.reborn))
     }
 
+    /// Whether a turn of the session was told to this client.
+    pub(super) fn has_spoken(&self, slot: Slot) -> bool {
+        self.sessions.get(slot).is_some_and(|entry| entry.told.has_spoken())
+    }
+
     /// It was closed at its backend: counted by whoever closed it.
     pub(super) fn count_parked(&self, live: &Live) {
         let cause = match live.cause() {
@@ -162,8 +167,14 @@ impl Client {
                 }
             }
         }
-        if self.sessions.get(slot).is_some_and(|entry| !entry.open) {
-            self.let_session_go(slot);
+        let Some(entry) = self.sessions.get(slot).filter(|entry| !entry.open) else { return };
+        let (id, claimed) = (entry.id.clone(), entry.claimed);
+        match &self.shared.wall {
+            // The record here was wrong; the store's is somebody else's.
+            Some(wall) if claimed && refusal.absent => wall.forget(&id),
+            _ if claimed => self.forget_owner(&id),
+            _ => {}
         }
+        self.let_session_go(slot);
     }
 }

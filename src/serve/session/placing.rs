@@ -346,6 +346,7 @@ impl Client {
     pub(super) fn attached(&mut self, slot: Slot) {
         if let Some(entry) = self.sessions.get_mut(slot) {
             (entry.open, entry.comeback) = (true, None);
+            entry.attachment.iter().for_each(|attachment| attachment.live().set_open(true));
         }
         self.settle_kind(slot);
     }

@@ -84,6 +84,11 @@ impl Client {
         if !live.is_under_way() {
             match self.hold_at(slot, live, &live.home(), None) {
                 Possession::Here => {}
+                // Another client of ours has it open where it was: that is not where it lives.
+                Possession::At(_) if live.is_open() => {
+                    live.relocate(|course| course.dispossess(self.now));
+                    return Gate::Wait;
+                }
                 Possession::At(home) => {
                     drop(live.sit(None));
                     live.relocate(|course| course.place(home));
@@ -150,7 +155,10 @@ impl Client {
         let tail = format!("; waited {patience}, and {} in line were before this one", full.ahead);
         let tail = if waited { tail } else { String::new() };
         let message = format!("all {most} live sessions of the {what} are taken{tail}");
-        let data = json!({ "limit": what, "max_live_sessions": most, "position": full.ahead + 1 });
+        let mut data = json!({ "limit": what, "max_live_sessions": most });
+        if waited {
+            data["position"] = json!(full.ahead + 1);
+        }
         Refusal { reason: Reason::Capacity, message: message.into(), data, absent: false }
     }
 

@@ -30,15 +30,17 @@ impl Redis {
         Ok(Recorded::Ours)
     }
 
-    pub(super) async fn forget_owner(&self, key: &Key) -> Result<(), StoreError> {
+    pub(super) async fn forget_owner(&self, key: &Key, who: Option<&Who>) -> Result<(), StoreError> {
+        let told = news(&[DISOWNED, &key.pool, &key.session]);
+        let arguments = [self.names.channel().to_owned(), told, who.map(written).unwrap_or_default()];
+        let call = Call::new(Script::Disown, [self.names.owner(key)], arguments);
+        if self.call::<i64>(StoreOp::Disown, call).await? == 0 {
+            return Ok(()); // Somebody else's by now.
+        }
         let list = self.names.owners(&key.pool);
         let mut command = redis::cmd("HDEL");
         command.arg(&list).arg(&*key.session);
-        self.command::<i64>(StoreOp::Disown, &list, command).await?;
-        let told = news(&[DISOWNED, &key.pool, &key.session]);
-        let arguments = [self.names.channel().to_owned(), told];
-        let call = Call::new(Script::Disown, [self.names.owner(key)], arguments);
-        self.call::<i64>(StoreOp::Disown, call).await.map(drop)
+        self.command::<i64>(StoreOp::Disown, &list, command).await.map(drop)
     }
 
     pub(super) async fn list_owners(&self, pool: &str, cursor: u64) -> Result<(u64, Vec<(Box<str>, Who)>), StoreError> {

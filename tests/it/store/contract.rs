@@ -176,7 +176,7 @@ async fn an_owner_is_known_to_all() {
     held(&*two, &key, &Wish { owner: Some(mine.clone()), ..wish("a") }).await;
     assert_eq!(two.owners("p", 0).await, Ok((0, vec![("s".into(), mine)])));
     assert_eq!(two.owners("q", 0).await, Ok((0, Vec::new())));
-    assert_eq!(one.disown(&key).await, Ok(()));
+    assert_eq!(one.disown(&key, None).await, Ok(()));
     two.until(&Told::Disowned(key.clone())).await;
     assert_eq!(two.record(&key, &other).await, Ok(Recorded::Ours));
 }

@@ -25,7 +25,7 @@ async fn works(settings: RedisSettings) {
     let who = pilotfish::store::Who { tenant: "t".into(), user: None };
     proxy.record(&key("s"), &who).await.expect("an owner");
     proxy.owners("p", 0).await.expect("owners");
-    proxy.disown(&key("s")).await.expect("no owner");
+    proxy.disown(&key("s"), None).await.expect("no owner");
 }
 
 #[tokio::test]
