@@ -8,7 +8,8 @@
 //! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
 //! - `away`, `moving`, `opening`, `missed`, `remembered`, `settled`: a session that changes its home.
-//! - `seating`, `holding`: what a session needs before it is opened, a seat and a hold; `parked`: one that lives nowhere; `lost`: one that cannot be had.
+//! - `seating`, `holding`: what a session needs before it is opened, a seat and a hold; `parked`: one that lives nowhere; `lost`:
+//!   one that cannot be had any more.
 //! - `turnlock`: prompts of clients that share a session wait for their turn.
 //! - `drained`: links that nobody needs; `stalled`: a turn of which nothing is heard.
 //! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
