@@ -44,7 +44,7 @@ pub struct Lease {
     until: AtomicU64,
     state: Mutex<State>,
     alone: Mutex<Option<Result<Alone, StoreError>>>,
-    grip: Mutex<Option<Grip>>,
+    grip: Mutex<Option<Box<Grip>>>,
 }
 
 /// Whether and where it is held.
@@ -415,8 +415,8 @@ impl Lease {
     /// The same for a turn lock.
     pub(super) fn regrip(&self, old: &Grip, new: Grip) {
         let mut grip = self.grip.lock();
-        if *grip == Some(*old) {
-            *grip = Some(new);
+        if grip.as_deref() == Some(old) {
+            *grip = Some(Box::new(new));
         }
     }
 
@@ -436,11 +436,11 @@ impl Lease {
 
     /// Who has the turn lock, in this proxy.
     pub fn grip(&self) -> Option<Grip> {
-        *self.grip.lock()
+        self.grip.lock().as_deref().copied()
     }
 
     /// `client` has the turn lock.
     pub fn take_grip(&self, grip: Option<Grip>) {
-        *self.grip.lock() = grip;
+        *self.grip.lock() = grip.map(Box::new);
     }
 }

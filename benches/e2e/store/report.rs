@@ -21,9 +21,8 @@ pub fn markdown(all: &Readings, args: &Args) -> String {
     text.push_str("| the store | calls | lost | p50 well | p50 | p50 / well | p99 well | p99 | p99 / well | owed | longest create meanwhile | owed | recovery (s) | owed |\n");
     text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | --- |\n");
     for (trouble, readings) in TROUBLES.into_iter().zip(&all.troubles) {
-        let of = |part: f64, times: fn(&Reading) -> &[f64]| {
-            median(readings.iter().map(|reading| percentile(times(reading), part)).collect())
-        };
+        let well = |part| median(readings.iter().map(|reading| percentile(&reading.well, part)).collect());
+        let ill = |part| median(readings.iter().map(|reading| percentile(&reading.ill, part)).collect());
         let times = |part: f64| {
             let ratio = |reading: &Reading| percentile(&reading.ill, part) / percentile(&reading.well, part);
             median(readings.iter().map(ratio).collect())
@@ -31,18 +30,16 @@ pub fn markdown(all: &Readings, args: &Args) -> String {
         let claim = readings.iter().map(|reading| reading.claim).fold(f64::NAN, f64::max);
         let recovery = readings.iter().map(|reading| reading.recovery).fold(f64::NAN, f64::max);
         let refused = readings.iter().all(|reading| reading.refused);
-        let (well, ill): (fn(&Reading) -> &[f64], fn(&Reading) -> &[f64]) =
-            (|reading| &reading.well, |reading| &reading.ill);
         writeln!(
             text,
             "| {} | {} | 0 | {:.3} | {:.3} | {:.2} | {:.3} | {:.3} | {:.2} | {} | {claim:.0}{} | {} | {recovery:.2} | {} |",
             words(trouble),
             readings.iter().map(|reading| reading.ill.len()).sum::<usize>(),
-            of(0.5, well),
-            of(0.5, ill),
+            well(0.5),
+            ill(0.5),
             times(0.5),
-            of(0.99, well),
-            of(0.99, ill),
+            well(0.99),
+            ill(0.99),
             times(0.99),
             mark(format!("≤ {TIMES}"), times(0.99), TIMES),
             if refused { ", refused" } else { "" },

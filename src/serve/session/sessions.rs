@@ -53,7 +53,7 @@ pub struct Entry {
     /// It begins once more at its next home, unseen: no disk has it.
     pub reborn: bool,
     /// Where else it may be on disk, while it waits to be let in.
-    pub rest: Vec<Arc<Member>>,
+    pub rest: Box<[Arc<Member>]>,
     /// It lives nowhere until this client or another one needs it.
     pub parked: bool,
     /// Prompts that wait for another client's turn to end. Changed by [`Sessions::line_up`] and [`Sessions::leave_line`].
@@ -127,7 +127,8 @@ impl Sessions {
         if let Some(slot) = self.find(id) {
             self.remove(slot);
         }
-        let id: Arc<str> = id.into();
+        let id =
+            Some(attachment.live().shared_id()).filter(|known| ***known == *id).cloned().unwrap_or_else(|| id.into());
         self.serial += 1;
         let home = attachment.live().home();
         let entry = Entry {
@@ -147,7 +148,7 @@ impl Sessions {
             params: None,
             shut_down: false,
             reborn: false,
-            rest: Vec::new(),
+            rest: Box::default(),
             parked: false,
             in_line: None,
             own_turn_awaited: false,
