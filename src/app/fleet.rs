@@ -62,7 +62,9 @@ impl Fleet {
                 let mut ticks = tokio::time::interval(SWEEP);
                 loop {
                     ticks.tick().await;
-                    registry.sweep(Instant::now());
+                    for () in registry.sweep(Instant::now()) {
+                        tokio::task::yield_now().await;
+                    }
                 }
             };
             tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));

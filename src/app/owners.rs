@@ -92,13 +92,15 @@ impl Owners {
 
     /// Where it fails, whoever comes for the session writes it once more.
     async fn write_all(&self) {
-        for (number, (session, owner)) in self.wall.owners().all().into_iter().enumerate() {
-            let key = Key { pool: self.pool.clone(), session: session.into() };
-            if self.store.record(&key, &Who { tenant: owner.tenant, user: owner.user }).await.is_err() {
-                return;
-            }
-            if number % AT_ONCE == AT_ONCE - 1 {
-                tokio::task::yield_now().await;
+        for part in self.wall.owners().parts() {
+            for (number, (session, owner)) in part.into_iter().enumerate() {
+                let key = Key { pool: self.pool.clone(), session: session.into() };
+                if self.store.record(&key, &Who { tenant: owner.tenant, user: owner.user }).await.is_err() {
+                    return;
+                }
+                if number % AT_ONCE == AT_ONCE - 1 {
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }

@@ -21,8 +21,8 @@ use crate::{
 /// is not for us.
 pub(super) const MAX_BODY: usize = 1 << 20;
 
-/// What is read at once.
-pub(super) const PIECE: usize = 64 << 10;
+/// What is read at once: of a list it is looked at in a tenth of a millisecond.
+pub(super) const PIECE: usize = 16 << 10;
 
 const METHOD_NOT_FOUND: i64 = -32601;
 const AUTHENTICATION: [i64; 2] = [-32001, -32002];

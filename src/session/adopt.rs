@@ -26,7 +26,7 @@ impl Registry {
         let live = Live::new(id, home, None, self, now);
         // As if the last client had let go so long before the end that the linger is over then.
         *live.released.lock() = Some(until.checked_sub(self.linger).unwrap_or(now));
-        shard.insert(id.into(), Arc::new(live));
+        shard.insert(live.id.clone(), Arc::new(live));
         true
     }
 }

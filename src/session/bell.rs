@@ -17,7 +17,7 @@ use super::{Bearer, Live};
 /// One client's bell.
 pub struct Bell {
     client: u32,
-    bearer: OnceLock<Bearer>,
+    bearer: OnceLock<Arc<Bearer>>,
     rung: AtomicBool,
     waker: Mutex<Option<Waker>>,
     sessions: Mutex<Vec<Arc<Live>>>,
@@ -42,11 +42,11 @@ impl Bell {
 
     /// Behind a wall: whose client it is. The first word counts.
     pub fn bear(&self, bearer: Bearer) {
-        let _ = self.bearer.set(bearer);
+        let _ = self.bearer.set(Arc::new(bearer));
     }
 
     /// Whose client it is.
-    pub fn bearer(&self) -> Option<&Bearer> {
+    pub fn bearer(&self) -> Option<&Arc<Bearer>> {
         self.bearer.get()
     }
 

@@ -155,7 +155,7 @@ impl Registry {
     /// It could not be deleted, or another process left it to us: looked at again at `due`, unless somebody claims it before.
     pub fn expect_departure(&self, departed: Departed, due: Instant) {
         let shard = self.shard(&departed.id).lock();
-        match shard.get(&departed.id).filter(|live| live.clients() > 0) {
+        match shard.get(&*departed.id).filter(|live| live.clients() > 0) {
             Some(live) => live.set_ephemeral(true),
             None => self.departures.add(departed, due),
         }

@@ -44,7 +44,7 @@ pub struct Lease {
     until: AtomicU64,
     state: Mutex<State>,
     alone: Mutex<Option<Result<Alone, StoreError>>>,
-    grip: Mutex<Option<Grip>>,
+    grip: Mutex<Option<Box<Grip>>>,
 }
 
 /// Whether and where it is held.
@@ -219,9 +219,21 @@ impl Leases {
     }
 
     /// Takes in what a claim gave.
-    fn claimed(&self, live: &Live, wish: &Wish, claimed: Result<Claimed, StoreError>) {
+    fn claimed(self: &Arc<Self>, live: &Arc<Live>, wish: &Wish, claimed: Result<Claimed, StoreError>) {
         let lease = live.lease();
         match claimed {
+            // It is open here, at another home than it has: that is not where it lives.
+            Ok(Claimed::Held { home, hold, .. })
+                if live.is_open() && !live.is_under_way() && *home != *live.home().name =>
+            {
+                lease.set(State::Held { token: hold.token, home: home.into(), shared: true });
+                self.leave(live, false);
+                live.relocate(|course| course.dispossess(Instant::now()));
+            }
+            Ok(Claimed::Foreign) if live.is_open() => {
+                lease.set(State::Free);
+                live.relocate(|course| course.dispossess(Instant::now()));
+            }
             Ok(Claimed::Held { home, hold, shared, ephemeral }) => {
                 if ephemeral && !wish.ephemeral {
                     // Another proxy's client made it.
@@ -322,7 +334,7 @@ impl Leases {
 
     /// The last client of a session has gone: nobody is left who would give back its lock, unless a turn runs on.
     pub(super) fn let_go(self: &Arc<Self>, live: &Live) {
-        let runs_on = self.left.lock().iter().any(|(left, ..)| std::ptr::eq(&**left, live));
+        let runs_on = self.is_shared() && self.left.lock().iter().any(|(left, ..)| std::ptr::eq(&**left, live));
         if let Some(grip) = live.lease().grip().filter(|_| !runs_on) {
             self.unlock(live, grip.client);
         }
@@ -406,8 +418,8 @@ impl Lease {
     /// The same for a turn lock.
     pub(super) fn regrip(&self, old: &Grip, new: Grip) {
         let mut grip = self.grip.lock();
-        if *grip == Some(*old) {
-            *grip = Some(new);
+        if grip.as_deref() == Some(old) {
+            *grip = Some(Box::new(new));
         }
     }
 
@@ -432,11 +444,11 @@ impl Lease {
 
     /// Who has the turn lock, in this proxy.
     pub fn grip(&self) -> Option<Grip> {
-        *self.grip.lock()
+        self.grip.lock().as_deref().copied()
     }
 
     /// `client` has the turn lock.
     pub fn take_grip(&self, grip: Option<Grip>) {
-        *self.grip.lock() = grip;
+        *self.grip.lock() = grip.map(Box::new);
     }
 }

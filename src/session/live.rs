@@ -21,12 +21,12 @@ use crate::{
 };
 
 /// A running turn's places: at its backend, and in its tenant's quota.
-type Slots = (TurnSlot, Option<Hold>);
+type Slots = Box<(TurnSlot, Option<Hold>)>;
 
 /// A session that lives on one backend: the pin.
 #[derive(Debug)]
 pub struct Live {
-    id: Box<str>,
+    pub(super) id: Arc<str>,
     /// Where it lives, who is attached, and its way to another home if it is on one.
     pub(super) course: Mutex<Relocation>,
     /// It is on its way: one load tells.
@@ -45,7 +45,7 @@ pub struct Live {
     /// Its place at a backend, while it lives there or is about to.
     seat: Mutex<Option<Seat>>,
     room: Arc<Room>,
-    bearer: Option<Bearer>,
+    bearer: Option<Arc<Bearer>>,
     /// What it is to several proxies.
     lease: Lease,
     leases: Arc<Leases>,
@@ -58,7 +58,7 @@ pub struct Live {
     /// What it takes of its tenant's quota while anybody holds it.
     pub(super) charge: Mutex<Option<Hold>>,
     /// What it told while its client was lost.
-    backlog: Mutex<Option<Backlog>>,
+    backlog: Mutex<Option<Box<Backlog>>>,
     kept: AtomicBool,
     /// It ends with its clients.
     pub(super) ephemeral: AtomicBool,
@@ -67,7 +67,7 @@ pub struct Live {
 }
 
 impl Live {
-    pub(super) fn new(id: &str, home: Arc<Member>, bearer: Option<Bearer>, of: &Registry, now: Instant) -> Self {
+    pub(super) fn new(id: &str, home: Arc<Member>, bearer: Option<Arc<Bearer>>, of: &Registry, now: Instant) -> Self {
         let (room, leases) = (of.room().clone(), of.leases().clone());
         Self {
             id: id.into(),
@@ -224,7 +224,7 @@ impl Live {
 
     /// Whose it is, where tenants are apart: that of its first client.
     pub fn bearer(&self) -> Option<&Bearer> {
-        self.bearer.as_ref()
+        self.bearer.as_deref()
     }
 
     /// The name of it.
@@ -304,7 +304,7 @@ impl Live {
     /// Client number `client`, which is lost itself, keeps it and what it tells. `false`: somebody else does.
     pub fn keep(&self, client: u32) -> bool {
         let mut backlog = self.backlog.lock();
-        let mine = backlog.get_or_insert_with(|| Backlog::new(client)).keeper() == client;
+        let mine = backlog.get_or_insert_with(|| Box::new(Backlog::new(client))).keeper() == client;
         self.kept.store(true, Ordering::Release);
         mine
     }
@@ -316,7 +316,7 @@ impl Live {
 
     /// What it told while its client was lost.
     pub fn backlog<R>(&self, look: impl FnOnce(&mut Backlog) -> R) -> Option<R> {
-        self.backlog.lock().as_mut().map(look)
+        self.backlog.lock().as_deref_mut().map(look)
     }
 
     /// The lost client has let go of it.
@@ -364,7 +364,7 @@ impl Live {
     pub fn begin_turn_under(&self, hold: Option<Hold>, now: Instant) {
         let mut turn = self.turn.lock();
         if turn.0.begin(now) {
-            turn.1 = Some((self.home().hold_turn(), hold));
+            turn.1 = Some(Box::new((self.home().hold_turn(), hold)));
         }
     }
 
@@ -376,7 +376,7 @@ impl Live {
         }
         let mut turn = self.turn.lock();
         match kind {
-            EventKind::Started if turn.0.begin(now) => turn.1 = Some((self.home().hold_turn(), None)),
+            EventKind::Started if turn.0.begin(now) => turn.1 = Some(Box::new((self.home().hold_turn(), None))),
             EventKind::Started => {}
             EventKind::Delta => return (turn.0.delta(now), None),
             EventKind::Failed => turn.0.mark(TurnEnd::Error),

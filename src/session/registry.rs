@@ -16,7 +16,7 @@ use crate::pool::Member;
 const SHARDS: usize = 64;
 
 /// Sessions by id.
-pub(super) type Shard = AHashMap<Box<str>, Arc<Live>>;
+pub(super) type Shard = AHashMap<Arc<str>, Arc<Live>>;
 
 /// All live sessions of one pool.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Registry {
         }
         let live = Arc::new(Live::new(id, place()?, client.bearer().cloned(), self, now));
         live.set_ephemeral(self.departures.returned(id));
-        shard.insert(id.into(), live.clone());
+        shard.insert(live.id.clone(), live.clone());
         let attachment = Attachment::new(live, self.clone(), client);
         // At once: the next one is placed by the counts.
         let full = self.seat(attachment.live(), now).err();
@@ -138,12 +138,11 @@ impl Registry {
         if live.is_under_way() { Ok(()) } else { self.room.take(live, &live.home(), now) }
     }
 
-    /// Drops pins that nobody holds any more. To be called every few seconds.
-    pub fn sweep(&self, now: Instant) {
-        for shard in &self.shards {
-            shard.lock().retain(|_, live| self.holds(live, now));
-        }
+    /// Drops pins that nobody holds any more, a part of them at each step: let others have their turn in between. To be done
+    /// every few seconds.
+    pub fn sweep(&self, now: Instant) -> impl Iterator<Item = ()> {
         self.clients.lock().retain(|bell| bell.strong_count() > 0);
+        self.shards.iter().map(move |shard| shard.lock().retain(|_, live| self.holds(live, now)))
     }
 
     /// Counts the sessions of each backend.
@@ -225,6 +224,13 @@ impl Registry {
     }
 }
 
+impl Live {
+    /// The session's id, to be kept.
+    pub fn shared_id(&self) -> &Arc<str> {
+        &self.id
+    }
+}
+
 /// Removes the pin unless the id lives again elsewhere already.
 fn remove(shard: &mut Shard, live: &Live) {
     if shard.get(live.id()).is_some_and(|now| std::ptr::eq(&**now, live)) {
@@ -282,7 +288,7 @@ mod tests {
         assert!(registry.find("s", later).is_none());
         a.set_verdict(Verdict::Down);
         assert!(registry.find("s", Instant::now()).is_none(), "a dead home holds nothing");
-        registry.sweep(later);
+        registry.sweep(later).for_each(drop);
         assert!(registry.census().is_empty());
     }
 

@@ -64,7 +64,7 @@ pub struct Relocation {
 
 impl Relocation {
     pub(super) fn new(home: Arc<Member>) -> Self {
-        Self { home, parts: Vec::new(), plan: None, moved: None, whole: false }
+        Self { home, parts: Vec::with_capacity(1), plan: None, moved: None, whole: false }
     }
 
     /// Where it lives, or lived last.

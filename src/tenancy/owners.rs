@@ -8,7 +8,8 @@ use std::{
 use ahash::{AHashMap, AHasher};
 use parking_lot::Mutex;
 
-const SHARDS: usize = 64;
+/// Enough that the records of one are copied in a millisecond or two.
+const SHARDS: usize = 256;
 const MOST: usize = 1_000_000;
 
 /// Whose a session is.
@@ -106,13 +107,15 @@ impl Owners {
         }
     }
 
-    /// All records.
+    /// All records, a part of them at each step: let others have their turn in between.
+    pub fn parts(&self) -> impl Iterator<Item = Vec<(Box<str>, Owner)>> {
+        let part = |shard: &Shard| shard.lock().iter().map(|(id, owner)| (id.clone(), owner.clone())).collect();
+        self.shards.iter().map(part)
+    }
+
+    /// All records at once.
     pub fn all(&self) -> Vec<(Box<str>, Owner)> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            all.extend(shard.lock().iter().map(|(id, owner)| (id.clone(), owner.clone())));
-        }
-        all
+        self.parts().flatten().collect()
     }
 
     /// How many records there are.

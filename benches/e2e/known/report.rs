@@ -31,14 +31,16 @@ pub fn markdown(all: &Readings, args: &Args) -> String {
         let bound = mark(format!("≤ {PARKED} B"), beside, PARKED);
         writeln!(text, "| {name} | resident memory of each beside its params (B) | {beside:.0} | {bound} |").ok();
     }
-    let more = median(all.table.iter().map(|(many, few)| many - few).collect());
-    writeln!(
+    if !all.table.is_empty() {
+        let more = median(all.table.iter().map(|(many, few)| many - few).collect());
+        writeln!(
         text,
         "| one client, {} live sessions instead of {FEW}, a call to each in turn | CPU that a call costs more (µs) | {more:.2} | {} |",
         all.sizes.live,
         mark("≤ 2".into(), more, 2.0),
     )
     .ok();
+    }
     text.push_str("\n| a clean-up of all of them | listed a second | dealt with a second | calls | p50 quiet | p50 | p99 quiet | p99 | longest quiet | longest | longer | owed |\n");
     text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n");
     for (case, readings) in CASES.iter().zip(&all.cleaning) {

@@ -107,8 +107,8 @@ fn troubles(args: &Args, backends: &Backends, all: &mut [Vec<Reading>; 3]) -> io
     let mut victim = Victim::calls(peer.addr, EVERY)?;
     victim.run(args.warm, || false)?;
     for (trouble, readings) in TROUBLES.into_iter().zip(all) {
-        let well = victim.run(args.measure, || false)?;
         let claims = Claims::start(peer.addr, trouble.name())?;
+        let well = victim.run(args.measure, || false)?;
         trouble.begin(&mut redis, &relay)?;
         let began = Instant::now();
         let mut ill = victim.run(args.measure.max(TTL + TTL / 5), || false)?;

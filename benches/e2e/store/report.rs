@@ -21,9 +21,8 @@ pub fn markdown(all: &Readings, args: &Args) -> String {
     text.push_str("| the store | calls | lost | p50 well | p50 | p50 / well | p99 well | p99 | p99 / well | owed | longest create meanwhile | owed | recovery (s) | owed |\n");
     text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: | --- | ---: | --- |\n");
     for (trouble, readings) in TROUBLES.into_iter().zip(&all.troubles) {
-        let of = |part: f64, times: fn(&Reading) -> &[f64]| {
-            median(readings.iter().map(|reading| percentile(times(reading), part)).collect())
-        };
+        let well = |part| median(readings.iter().map(|reading| percentile(&reading.well, part)).collect());
+        let ill = |part| median(readings.iter().map(|reading| percentile(&reading.ill, part)).collect());
         let times = |part: f64| {
             let ratio = |reading: &Reading| percentile(&reading.ill, part) / percentile(&reading.well, part);
             median(readings.iter().map(ratio).collect())
@@ -36,11 +35,11 @@ pub fn markdown(all: &Readings, args: &Args) -> String {
             "| {} | {} | 0 | {:.3} | {:.3} | {:.2} | {:.3} | {:.3} | {:.2} | {} | {claim:.0}{} | {} | {recovery:.2} | {} |",
             words(trouble),
             readings.iter().map(|reading| reading.ill.len()).sum::<usize>(),
-            of(0.5, well),
-            of(0.5, ill),
+            well(0.5),
+            ill(0.5),
             times(0.5),
-            of(0.99, well),
-            of(0.99, ill),
+            well(0.99),
+            ill(0.99),
             times(0.99),
             mark(format!("≤ {TIMES}"), times(0.99), TIMES),
             if refused { ", refused" } else { "" },

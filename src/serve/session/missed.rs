@@ -27,13 +27,13 @@ pub struct Told {
     /// The id of the last one whose id is known.
     id: Option<[u8; 36]>,
     /// Those that came after it.
-    after: usize,
+    after: u32,
     /// The last one was the end of a turn.
     turn_end: bool,
     /// A turn of it was told: it is on the disk.
     spoken: bool,
     /// Prompts of this client of which it has not been told that a turn took them up.
-    prompts: usize,
+    prompts: u32,
 }
 
 impl Told {
@@ -159,7 +159,7 @@ impl Client {
         let (session, told) = (entry.id.clone(), entry.told);
         let waits = entry.away.as_ref().is_some_and(|away| away.cut.is_some());
         let missed = match answer {
-            Some((body, true)) => read_log(body, told.after),
+            Some((body, true)) => read_log(body, told.after as usize),
             _ => Missed::default(),
         };
         self.shared.pool.journeys.missed.inc_by(missed.events.len() as u64);

@@ -23,9 +23,12 @@ struct Question {
     event: Option<Box<[u8]>>,
 }
 
-/// The questions of one session.
+/// The questions of one session; most of the time there are none.
 #[derive(Debug, Default)]
-pub struct Pending {
+pub struct Pending(Option<Box<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
     asked: Vec<Question>,
     /// Tools that the backend runs itself: they may be silent for as long as they like.
     running: usize,
@@ -42,39 +45,43 @@ impl Pending {
             b"elicitation.requested" => (Ask::Elicitation, true),
             b"elicitation.completed" => (Ask::Elicitation, false),
             b"tool.execution_start" => {
-                self.running += 1;
+                self.0.get_or_insert_default().running += 1;
                 return;
             }
             b"tool.execution_complete" => {
-                self.running = self.running.saturating_sub(1);
+                if let Some(open) = &mut self.0 {
+                    open.running = open.running.saturating_sub(1);
+                }
                 return;
             }
             b"session.idle" => {
-                *self = Self::default();
+                self.0 = None;
                 return;
             }
             _ => return,
         };
         let Some(id) = request_id(body) else { return };
-        self.asked.retain(|question| *question.id != *id);
-        if asks && self.asked.len() < MOST {
-            self.asked.push(Question { ask, id: id.into(), event: whole.then(|| body.into()) });
+        let open = self.0.get_or_insert_default();
+        open.asked.retain(|question| *question.id != *id);
+        if asks && open.asked.len() < MOST {
+            open.asked.push(Question { ask, id: id.into(), event: whole.then(|| body.into()) });
         }
     }
 
     /// Whether nothing waits for an answer.
     pub fn is_empty(&self) -> bool {
-        self.asked.is_empty()
+        self.0.as_ref().is_none_or(|open| open.asked.is_empty())
     }
 
     /// Nothing waits for an answer, and no tool runs.
     pub fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.running == 0
+        self.is_empty() && self.0.as_ref().is_none_or(|open| open.running == 0)
     }
 
     /// The events that asked.
     pub fn events(&self) -> impl Iterator<Item = &[u8]> {
-        self.asked.iter().filter_map(|question| question.event.as_deref())
+        let asked = self.0.iter().flat_map(|open| &open.asked);
+        asked.filter_map(|question| question.event.as_deref())
     }
 
     /// The method and params that refuse each, because the client is gone. Kinds and shapes were measured on 1.0.102: a tool's
@@ -95,7 +102,7 @@ impl Pending {
                 json!({"sessionId": session, "requestId": id, "result": {"action": "cancel"}}).to_string(),
             ),
         };
-        self.asked.drain(..).map(refuse).collect()
+        self.0.iter_mut().flat_map(|open| open.asked.drain(..)).map(refuse).collect()
     }
 }
 

@@ -187,7 +187,7 @@ impl Client {
             let purpose = if known || rest.is_empty() {
                 Purpose::Attach { slot, known }
             } else {
-                search(call, session, slot, rest)
+                search(call, session, slot, rest.into_vec())
             };
             return self.open_on(call, link, purpose, out);
         }
@@ -234,7 +234,7 @@ impl Client {
         }
         if full.is_some() || self.live(slot).is_some_and(|live| live.leases().is_shared()) {
             if let Some(entry) = self.sessions.get_mut(slot).filter(|_| fresh) {
-                entry.rest = rest;
+                entry.rest = rest.into();
             }
             return self.stand_in_line(call, slot, out);
         }

@@ -55,7 +55,7 @@ pub struct Entry {
     /// Since when it is known that clients of other proxies hold it, too, while this client is lost.
     pub shared_since: Option<Instant>,
     /// Where else it may be on disk, while it waits to be let in.
-    pub rest: Vec<Arc<Member>>,
+    pub rest: Box<[Arc<Member>]>,
     /// It lives nowhere until this client or another one needs it.
     pub parked: bool,
     /// Prompts that wait for another client's turn to end. Changed by [`Sessions::line_up`] and [`Sessions::leave_line`].
@@ -131,7 +131,8 @@ impl Sessions {
         if let Some(slot) = self.find(id) {
             self.remove(slot);
         }
-        let id: Arc<str> = id.into();
+        let id =
+            Some(attachment.live().shared_id()).filter(|known| ***known == *id).cloned().unwrap_or_else(|| id.into());
         self.serial += 1;
         let home = attachment.live().home();
         let entry = Entry {
@@ -152,7 +153,7 @@ impl Sessions {
             shut_down: false,
             reborn: false,
             shared_since: None,
-            rest: Vec::new(),
+            rest: Box::default(),
             parked: false,
             in_line: None,
             own_turn_awaited: false,

@@ -42,9 +42,12 @@ static WANTED: LazyLock<Box<[bool]>> =
 /// More than that are not remembered for one session.
 const MOST: usize = 64;
 
+/// A method and the whole call.
+type Setting = (&'static str, Box<[u8]>);
+
 /// The calls to make again, in their order.
 #[derive(Debug, Default)]
-pub struct Settled(Vec<(&'static str, Box<[u8]>)>);
+pub struct Settled(Box<[Setting]>);
 
 impl Settled {
     /// Whether a call of this method is to be remembered. One load: it is asked for every call.
@@ -55,12 +58,14 @@ impl Settled {
     /// A call that a backend has taken.
     pub fn note(&mut self, method: &str, body: &[u8]) {
         let Some(method) = SET.iter().chain(ADD).find(|known| **known == method) else { return };
+        let mut all = std::mem::take(&mut self.0).into_vec();
         if SET.contains(method) {
-            self.0.retain(|(known, _)| known != method);
+            all.retain(|(known, _)| known != method);
         }
-        if self.0.len() < MOST {
-            self.0.push((method, body.into()));
+        if all.len() < MOST {
+            all.push((method, body.into()));
         }
+        self.0 = all.into();
     }
 
     fn bodies(&self) -> Vec<Box<[u8]>> {
