@@ -90,7 +90,7 @@ pub struct Leases {
     /// The store is away, or is back and has not been asked about every hold yet.
     away: AtomicBool,
     /// Turns whose client is gone, and until when each keeps its lock.
-    left: Mutex<Vec<(Arc<Live>, u32, Instant)>>,
+    pub(super) left: Mutex<Vec<(Arc<Live>, u32, Instant)>>,
     /// What the store could not be told.
     pub(super) untold: Mutex<Vec<Untold>>,
     waiters: AtomicU64,
@@ -303,41 +303,6 @@ impl Leases {
         let Some(mine) = grip.take_if(|grip| grip.client == client) else { return };
         drop(grip);
         self.unlock_hold(live, mine.hold.token);
-    }
-
-    /// The client whose turn it is has gone, and the turn runs on: the lock is kept until it ends, or until then.
-    pub(super) fn leave_turn(&self, live: &Arc<Live>, client: u32, until: Instant) {
-        if live.lease().grip().is_some_and(|grip| grip.client == client) {
-            self.left.lock().push((live.clone(), client, until));
-        }
-    }
-
-    /// Gives back the locks of clients that are gone, where the turn has ended or the time is over.
-    pub fn end_left_turns(self: &Arc<Self>, now: Instant) {
-        let over = |(live, _, until): &mut (Arc<Live>, u32, Instant)| *until <= now || !live.is_busy();
-        let over: Vec<_> = {
-            let mut left = self.left.lock();
-            if left.is_empty() {
-                return;
-            }
-            left.extract_if(.., over).collect()
-        };
-        for (live, client, _) in over {
-            self.unlock(&live, client);
-        }
-    }
-
-    /// Sessions whose turn runs on, though its client is gone.
-    pub(super) fn left_turns(&self) -> Vec<Arc<Live>> {
-        self.left.lock().iter().map(|(live, ..)| live.clone()).collect()
-    }
-
-    /// The last client of a session has gone: nobody is left who would give back its lock, unless a turn runs on.
-    pub(super) fn let_go(self: &Arc<Self>, live: &Live) {
-        let runs_on = self.is_shared() && self.left.lock().iter().any(|(left, ..)| std::ptr::eq(&**left, live));
-        if let Some(grip) = live.lease().grip().filter(|_| !runs_on) {
-            self.unlock(live, grip.client);
-        }
     }
 
     /// Gives back a lock that nobody wants any more.

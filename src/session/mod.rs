@@ -15,6 +15,7 @@ mod departed;
 pub mod expiry;
 mod keeper;
 pub mod lease;
+mod left;
 mod live;
 mod registry;
 pub mod relocation;

@@ -93,11 +93,3 @@ fn costs(all: &Readings) -> String {
     .ok();
     text
 }
-
-fn well(reading: &Reading) -> &[f64] {
-    &reading.well
-}
-
-fn ill(reading: &Reading) -> &[f64] {
-    &reading.ill
-}
