@@ -1,7 +1,6 @@
-//! One live session, and the hold that a client has on it.
+//! One live session.
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -12,9 +11,10 @@ use std::{
 use parking_lot::Mutex;
 
 use super::{
-    Backlog, Bearer, Bell, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
+    Backlog, Bearer, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
     lease::Lease,
     relocation::{Cause, Step},
+    teller::Teller,
 };
 use crate::{
     pool::{Member, TurnSlot},
@@ -27,9 +27,9 @@ type Slots = (TurnSlot, Option<Hold>);
 /// A session that lives on one backend: the pin.
 #[derive(Debug)]
 pub struct Live {
-    id: Box<str>,
+    pub(super) id: Box<str>,
     /// Where it lives, who is attached, and its way to another home if it is on one.
-    course: Mutex<Relocation>,
+    pub(super) course: Mutex<Relocation>,
     /// It is on its way: one load tells.
     under_way: AtomicBool,
     parked: AtomicBool,
@@ -45,7 +45,7 @@ pub struct Live {
     bearer: Option<Bearer>,
     /// What it is to several proxies.
     lease: Lease,
-    leases: Arc<Leases>,
+    pub(super) leases: Arc<Leases>,
     /// When it was last used, and when it last would not make way: as the room stamps moments.
     used: AtomicU64,
     refused: AtomicU64,
@@ -59,8 +59,7 @@ pub struct Live {
     kept: AtomicBool,
     /// It ends with its clients.
     pub(super) ephemeral: AtomicBool,
-    /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
-    teller: AtomicU32,
+    teller: Teller,
 }
 
 impl Live {
@@ -88,7 +87,7 @@ impl Live {
             backlog: Mutex::default(),
             kept: AtomicBool::new(false),
             ephemeral: AtomicBool::new(false),
-            teller: AtomicU32::new(0),
+            teller: Teller::default(),
         }
     }
 
@@ -159,6 +158,24 @@ impl Live {
         if was || is {
             course.bells().for_each(|bell| bell.ring(self));
         }
+    }
+
+    /// The link of `client` to its home is gone, or it ended there by itself.
+    pub fn cut_off(self: &Arc<Self>, client: u32, now: Instant) {
+        self.resign(client);
+        self.relocate(|course| course.lost(client, now));
+    }
+
+    /// Another client tells of its turn from now on.
+    pub(super) fn resign(self: &Arc<Self>, client: u32) {
+        if self.teller.resign(client, self.is_busy()) {
+            self.ring();
+        }
+    }
+
+    /// `client` tells of its turn after another one that is gone. `true`: whether it runs has to be found out.
+    pub fn succeeds(&self, client: u32) -> bool {
+        self.teller.succeed(client) && self.is_busy()
     }
 
     /// Its turn is to end, because its home is being drained and the time is over. `cut`: even without its home's help.
@@ -338,8 +355,7 @@ impl Live {
 
     /// An event came over the link of client number `client`. Gives back the time to the first delta, and the turn's end.
     pub fn event(&self, client: u32, kind: EventKind, now: Instant) -> (Option<Duration>, Option<Ended>) {
-        let teller = self.teller.compare_exchange(0, client, Ordering::AcqRel, Ordering::Acquire);
-        if teller.is_err_and(|teller| teller != client) {
+        if !self.teller.is(client) {
             return (None, None);
         }
         let mut turn = self.turn.lock();
@@ -364,83 +380,4 @@ impl Live {
 fn end(turn: &mut (Turn, Option<Slots>), how: TurnEnd, now: Instant) -> Option<Ended> {
     turn.1 = None;
     turn.0.end(how, now)
-}
-
-/// A client's hold on a session. The pin stays while anybody holds one.
-pub struct Attachment {
-    live: Arc<Live>,
-    registry: Arc<Registry>,
-    client: u32,
-    in_order: bool,
-    /// Its backend may still be at ending it.
-    fades: bool,
-}
-
-impl Attachment {
-    pub(super) fn new(live: Arc<Live>, registry: Arc<Registry>, bell: &Arc<Bell>) -> Self {
-        live.attached.fetch_add(1, Ordering::AcqRel);
-        *live.released.lock() = None;
-        live.course.lock().join(bell);
-        Self { live, registry, client: bell.client(), in_order: false, fades: true }
-    }
-
-    /// The session.
-    pub fn live(&self) -> &Arc<Live> {
-        &self.live
-    }
-
-    /// The session ended at its home (deleted, closed, or its home died): the pin is gone for everybody.
-    pub fn close(self) {
-        self.live.closed.store(true, Ordering::Release);
-        self.registry.forget(&self.live);
-    }
-
-    /// The same, and its backend has answered that it is gone.
-    pub fn end(self) {
-        self.live.gone.store(true, Ordering::Release);
-        self.close();
-    }
-
-    /// The client let the session go in good order: if it was the last one, the session lives nowhere now.
-    pub fn detach(mut self) {
-        (self.in_order, self.fades) = (true, false);
-    }
-
-    /// The client's link has ended: if it was the last one, the session lives nowhere in a moment.
-    pub fn lapse(mut self) {
-        self.in_order = true;
-    }
-}
-
-impl Attachment {
-    /// Its client's turn is over; one that runs on for others keeps its lock until it ends, or the linger is over.
-    fn give_back_turn(&self) {
-        let leases = &self.live.leases;
-        if self.live.is_busy() && self.live.clients() > 1 {
-            let until = Instant::now() + self.registry.departure_linger();
-            leases.leave_turn(&self.live, self.client, until);
-        } else {
-            leases.unlock(&self.live, self.client);
-        }
-    }
-}
-
-impl Drop for Attachment {
-    fn drop(&mut self) {
-        // The next client that hears of a turn tells it.
-        let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
-        self.give_back_turn();
-        // However it ends: nobody may wait for a lost client that is gone.
-        self.live.unkeep(self.client);
-        // What lives nowhere has no home that it could be met at.
-        let in_order = self.in_order || self.live.is_parked();
-        self.live.relocate(|course| course.leave(self.client));
-        self.registry.release(&self.live, in_order, self.fades);
-    }
-}
-
-impl fmt::Debug for Attachment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attachment").field("session", &self.live.id).field("home", &self.live.home().name).finish()
-    }
 }

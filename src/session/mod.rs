@@ -2,6 +2,7 @@
 //! changes its home.
 
 mod adopt;
+mod attachment;
 mod backlog;
 mod bell;
 mod departed;
@@ -12,15 +13,17 @@ mod live;
 mod registry;
 pub mod relocation;
 pub mod room;
+mod teller;
 mod ticket;
 mod turn;
 
+pub use attachment::Attachment;
 pub use backlog::Backlog;
 pub use bell::Bell;
 pub use departed::{Condemned, Departed};
 pub use keeper::Keeper;
 pub use lease::{Leases, OnLoss};
-pub use live::{Attachment, Live};
+pub use live::Live;
 pub use registry::{Census, Claim, Registry};
 pub use relocation::Relocation;
 pub use room::{Bearer, Evict, Room, RoomSettings, Seat};

@@ -171,7 +171,7 @@ impl World {
     pub async fn fill(&mut self) {
         for session in 0..SESSIONS {
             self.attach(session % CLIENTS, session).await;
-            self.say(0, session % CLIENTS, session).await;
+            self.say(usize::MAX, session % CLIENTS, session).await;
             if session % 3 == 0 {
                 self.settle().await;
                 self.attach((session + 1) % CLIENTS, session).await;
