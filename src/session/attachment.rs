@@ -76,8 +76,7 @@ impl Attachment {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // The next client that hears of a turn tells it.
-        let _ = self.live.teller.compare_exchange(self.client, 0, Ordering::AcqRel, Ordering::Acquire);
+        self.live.resign(self.client);
         self.give_back_turn();
         self.live.is_not_sought_by(self.client);
         // However it ends: nobody may wait for a lost client that is gone.

@@ -1,4 +1,4 @@
-//! One live session, and the hold that a client has on it.
+//! One live session.
 
 use std::{
     sync::{
@@ -14,6 +14,7 @@ use super::{
     Backlog, Bearer, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
     lease::Lease,
     relocation::{Cause, Step},
+    teller::Teller,
 };
 use crate::{
     pool::{Member, TurnSlot},
@@ -48,7 +49,7 @@ pub struct Live {
     bearer: Option<Arc<Bearer>>,
     /// What it is to several proxies.
     lease: Lease,
-    leases: Arc<Leases>,
+    pub(super) leases: Arc<Leases>,
     /// When it was last used, and when it last would not make way: as the room stamps moments.
     used: AtomicU64,
     refused: AtomicU64,
@@ -62,8 +63,7 @@ pub struct Live {
     kept: AtomicBool,
     /// It ends with its clients.
     pub(super) ephemeral: AtomicBool,
-    /// The client whose link tells the turn's events; two links of one session deliver the same events at different times.
-    pub(super) teller: AtomicU32,
+    teller: Teller,
 }
 
 impl Live {
@@ -93,7 +93,7 @@ impl Live {
             backlog: Mutex::default(),
             kept: AtomicBool::new(false),
             ephemeral: AtomicBool::new(false),
-            teller: AtomicU32::new(0),
+            teller: Teller::default(),
         }
     }
 
@@ -189,6 +189,24 @@ impl Live {
     /// `client` does not find one now: another one may look.
     pub fn is_not_sought_by(&self, client: u32) {
         let _ = self.seeker.compare_exchange(client, 0, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// The link of `client` to its home is gone, or it ended there by itself.
+    pub fn cut_off(self: &Arc<Self>, client: u32, now: Instant) {
+        self.resign(client);
+        self.relocate(|course| course.lost(client, now));
+    }
+
+    /// Another client tells of its turn from now on.
+    pub(super) fn resign(self: &Arc<Self>, client: u32) {
+        if self.teller.resign(client, self.is_busy()) {
+            self.ring();
+        }
+    }
+
+    /// `client` tells of its turn after another one that is gone. `true`: whether it runs has to be found out.
+    pub fn succeeds(&self, client: u32) -> bool {
+        self.teller.succeed(client) && self.is_busy()
     }
 
     /// Its turn is to end, because its home is being drained and the time is over. `cut`: even without its home's help.
@@ -370,8 +388,7 @@ impl Live {
 
     /// An event came over the link of client number `client`. Gives back the time to the first delta, and the turn's end.
     pub fn event(&self, client: u32, kind: EventKind, now: Instant) -> (Option<Duration>, Option<Ended>) {
-        let teller = self.teller.compare_exchange(0, client, Ordering::AcqRel, Ordering::Acquire);
-        if teller.is_err_and(|teller| teller != client) {
+        if !self.teller.is(client) {
             return (None, None);
         }
         let mut turn = self.turn.lock();

@@ -20,6 +20,7 @@ mod live;
 mod registry;
 pub mod relocation;
 pub mod room;
+mod teller;
 mod ticket;
 mod turn;
 mod untold;

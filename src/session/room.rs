@@ -143,6 +143,8 @@ impl Room {
     /// Seats a session at `at`, where it will be opened, unless it sits there. One that finds no seat stands in line from now on.
     pub fn take(self: &Arc<Self>, live: &Arc<Live>, at: &Arc<Member>, now: Instant) -> Result<(), Full> {
         if live.is_seated_at(at) {
+            // It may have asked for a seat elsewhere meanwhile: nobody may stand behind it there.
+            self.leave_line(live);
             return Ok(());
         }
         let mut state = self.state.lock();
@@ -170,13 +172,14 @@ impl Room {
 
     /// Seats a session that is live there already, whatever the limits.
     pub fn take_anyway(self: &Arc<Self>, live: &Arc<Live>, at: &Arc<Member>) {
-        if !live.is_seated_at(at) {
-            let mut state = self.state.lock();
-            let seat = self.seat(&mut state, live, at);
-            self.waiting.store(state.line.len(), Ordering::Relaxed);
-            drop(state);
-            drop(live.sit(Some(seat)));
+        if live.is_seated_at(at) {
+            return self.leave_line(live);
         }
+        let mut state = self.state.lock();
+        let seat = self.seat(&mut state, live, at);
+        self.waiting.store(state.line.len(), Ordering::Relaxed);
+        drop(state);
+        drop(live.sit(Some(seat)));
     }
 
     /// A session that may make way where there are more than may be: it was let in anyway.

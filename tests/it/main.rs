@@ -9,6 +9,7 @@ mod deadline;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod fake_cli;
 mod house;
+mod limits;
 mod metrics;
 mod moves;
 mod operations;

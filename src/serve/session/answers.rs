@@ -243,6 +243,7 @@ impl Client {
             OwnPurpose::Move(slot, errand) => self.errand_done(slot, errand, link, Some((frame.body(), ok)), out),
             OwnPurpose::Yield(slot) => self.yielded(slot),
             OwnPurpose::Activity(slot) => self.activity_told(slot, Some((frame.body(), ok)), out),
+            OwnPurpose::Turn(slot) => self.turn_told(slot, frame.body(), ok, out),
             OwnPurpose::Gather(place) => {
                 if let Some(Some(gather)) = self.gathers.get_mut(place) {
                     gather.answered(frame.body(), ok);
@@ -265,7 +266,7 @@ impl Client {
             OwnPurpose::Move(slot, errand) => self.errand_done(slot, errand, own.link, None, out),
             OwnPurpose::Yield(slot) => self.yielded(slot),
             // Its link is gone, and the session with it.
-            OwnPurpose::Activity(_) => {}
+            OwnPurpose::Activity(_) | OwnPurpose::Turn(_) => {}
             OwnPurpose::Connect | OwnPurpose::Setup => {}
         }
     }

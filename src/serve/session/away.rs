@@ -49,6 +49,8 @@ pub struct Away {
     pub refusal: Option<Refusal>,
     /// This client comes back for it.
     pub returning: Option<Returning>,
+    /// Its turn went on without this client.
+    pub spared: bool,
     /// Its turn was cut; until when the client may wait for the end of it.
     pub cut: Option<Instant>,
 }
@@ -104,6 +106,7 @@ impl Away {
             asked_store: now,
             refusal: None,
             returning: None,
+            spared: false,
             cut: None,
         }
     }
@@ -144,6 +147,9 @@ impl Client {
             && let Some(attachment) = &entry.attachment
         {
             entry.home = attachment.live().home();
+        }
+        if away.spared {
+            self.check_turn(slot, out);
         }
         for held in away.held {
             self.release(&held, out);

@@ -118,8 +118,9 @@ struct Missed<'a> {
     ended: bool,
 }
 
-/// Reads the answer to `session.eventLog.read`. `after`: so many were sent that came behind the cursor.
-fn read_log(body: &[u8], after: usize) -> Missed<'_> {
+/// Reads the answer to `session.eventLog.read`. `after`: so many were sent that came behind the cursor. `until`: the first event
+/// that is not wanted, instead of the one that says that the session lives again.
+fn read_log(body: &[u8], after: usize, until: Option<[u8; 36]>) -> Missed<'_> {
     let Ok(Answer { result: log }) = serde_json::from_slice::<Answer<'_>>(body) else { return Missed::default() };
     // With a cursor that it does not know the runtime begins at the begin: then nothing that lasts is newer than what was sent.
     if log.cursor_status != Some("ok") {
@@ -127,7 +128,10 @@ fn read_log(body: &[u8], after: usize) -> Missed<'_> {
     }
     let kind =
         |event: &RawValue| serde_json::from_str::<Kind<'_>>(event.get()).map_or("", |event| event.kind).to_owned();
-    let old = log.events.iter().take_while(|event| !matches!(&*kind(event), "session.resume" | "session.shutdown"));
+    let old = log.events.iter().take_while(|event| match until {
+        Some(id) => memchr::memmem::find(event.get().as_bytes(), &id).is_none(),
+        None => !matches!(&*kind(event), "session.resume" | "session.shutdown"),
+    });
     let old: Vec<&RawValue> = old.copied().collect();
     let last = old.last().map(|event| kind(event));
     let events = old.into_iter().skip(after).map(RawValue::get).collect();
@@ -138,7 +142,7 @@ impl Client {
     /// The session lives again. If a turn of it was cut, what was not delivered is asked for; what comes meanwhile waits.
     pub(super) fn fetch_missed(&mut self, slot: Slot, out: &mut Output) {
         let Some(entry) = self.sessions.get(slot) else { return };
-        let cut = entry.away.as_ref().is_some_and(|away| away.cut.is_some());
+        let cut = entry.away.as_ref().is_some_and(|away| away.cut.is_some() || away.spared);
         let (link, session) = (entry.link, entry.id.clone());
         let Some(id) = entry.told.id.filter(|_| cut) else { return self.finish_cut(slot, false, out) };
         let cursor = String::from_utf8_lossy(&id);
@@ -158,8 +162,11 @@ impl Client {
         let Some(entry) = self.sessions.get(slot) else { return };
         let (session, told) = (entry.id.clone(), entry.told);
         let waits = entry.away.as_ref().is_some_and(|away| away.cut.is_some());
+        // What came since this client is there again lies here already: from its first event on.
+        let spared = entry.away.as_ref().is_some_and(|away| away.spared);
+        let first = entry.fresh.iter().flatten().find_map(|body| lasting_id(body)).filter(|_| spared);
         let missed = match answer {
-            Some((body, true)) => read_log(body, told.after as usize),
+            Some((body, true)) => read_log(body, told.after as usize, first),
             _ => Missed::default(),
         };
         self.shared.pool.journeys.missed.inc_by(missed.events.len() as u64);
@@ -303,12 +310,12 @@ mod tests {
             r#"{"type":"assistant.message","id":"1"},{"type":"assistant.turn_end","id":"2"},{"type":"session.resume","id":"3"}"#,
             "ok",
         );
-        let missed = read_log(text.as_bytes(), 0);
+        let missed = read_log(text.as_bytes(), 0, None);
         assert_eq!((missed.events.len(), missed.ended), (2, true));
-        assert_eq!(read_log(text.as_bytes(), 1).events.len(), 1);
+        assert_eq!(read_log(text.as_bytes(), 1, None).events.len(), 1);
         let text = log(r#"{"type":"assistant.message","id":"1"}"#, "ok");
-        assert!(!read_log(text.as_bytes(), 0).ended);
-        assert_eq!(read_log(log(r#"{"type":"x"}"#, "expired").as_bytes(), 0), Missed::default());
-        assert_eq!(read_log(b"garbage", 0), Missed::default());
+        assert!(!read_log(text.as_bytes(), 0, None).ended);
+        assert_eq!(read_log(log(r#"{"type":"x"}"#, "expired").as_bytes(), 0, None), Missed::default());
+        assert_eq!(read_log(b"garbage", 0, None), Missed::default());
     }
 }

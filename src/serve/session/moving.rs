@@ -57,6 +57,7 @@ impl Client {
         for live in called {
             let slot = self.sessions.find(live.id());
             if let Some(slot) = slot.filter(|slot| self.live(*slot).is_some_and(|mine| Arc::ptr_eq(&mine, &live))) {
+                self.inherit_turn(slot, &live, out);
                 self.heed_hurry(slot, &live, out);
                 self.yield_session(slot, &live, out);
                 self.advance(slot, out);
@@ -123,7 +124,7 @@ impl Client {
         }
         self.sessions.set_away(slot, away);
         self.hurry();
-        live.relocate(|course| course.lost(me, now));
+        live.cut_off(me, now);
         self.advance(slot, out);
     }
 
@@ -139,7 +140,7 @@ impl Client {
                 (entry.sends, entry.doubtful) = (0, None);
             }
         }
-        live.relocate(|course| course.lost(self.caller.number, now));
+        live.cut_off(self.caller.number, now);
         self.advance(slot, out);
     }
 
@@ -203,7 +204,7 @@ impl Client {
         self.leave_home(slot);
         let link = self.sessions.get(slot).map_or(NO_LINK, |entry| entry.link);
         if !self.leads_to(link, home) {
-            return live.relocate(|course| course.lost(self.caller.number, self.now));
+            return live.cut_off(self.caller.number, self.now);
         }
         if live.leases().is_shared() {
             live.leases().isolate(live);
@@ -329,7 +330,7 @@ impl Client {
                 self.resettle(slot, out);
             }
             Errand::Follow if answer.is_some() => self.lose_session(slot, out),
-            Errand::Follow => live.relocate(|course| course.lost(me, now)),
+            Errand::Follow => live.cut_off(me, now),
             Errand::Settle => self.settled_one(slot, link, out),
             Errand::Missed => self.missed_told(slot, answer, out),
             Errand::Return => self.returned(slot, &live, ok, out),
@@ -386,12 +387,12 @@ impl Client {
         }
     }
 
-    /// While another client's link held the session up, its turn went on.
+    /// While another client's link held the session up, its turn went on, and may have ended.
     fn spare_turn(&mut self, slot: Slot, live: &Live) {
         if !live.was_cut_off()
             && let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut())
         {
-            away.cut = None;
+            away.spared |= away.cut.take().is_some();
         }
     }
 

@@ -100,6 +100,8 @@ pub enum OwnPurpose {
     Yield(Slot),
     /// Whether a turn runs of which nothing was heard.
     Activity(Slot),
+    /// Whether a turn still runs that this client did not see all of.
+    Turn(Slot),
     /// A session changes its home.
     Move(Slot, Errand),
 }

@@ -7,11 +7,16 @@ use super::{
     away::Away,
     chunk::Frame,
     client::Client,
+    link::Link,
     open::{Own, OwnPurpose},
-    sessions::Slot,
+    sessions::{Entry, Slot},
     workspace::Output,
 };
-use crate::{session::TurnEnd, telemetry::StallEnd, wire::reply};
+use crate::{
+    session::{Live, TurnEnd},
+    telemetry::StallEnd,
+    wire::reply,
+};
 
 /// Pieces of an answer are not noted one by one. Before a turn is called silent they are listened for during this part of the
 /// time that it may be silent.
@@ -67,16 +72,12 @@ impl Client {
                 continue;
             }
             let Some(entry) = self.sessions.get_mut(slot) else { continue };
-            let (link, session) = (entry.link, entry.id.clone());
             if !entry.heard.listening {
                 entry.heard.listening = true;
                 self.sessions.listen();
             } else if !entry.heard.asked && since(&entry.heard) >= limit + limit / LISTEN {
                 entry.heard.asked = true;
-                let own = self.own.open(Own { link, purpose: OwnPurpose::Activity(slot) });
-                let params = format!(r#"{{"sessionId":"{session}"}}"#);
-                let body = reply::request(&own, "session.metadata.activity", &params);
-                self.send(&Frame::of_body(&body), Some(&own), link, out);
+                self.ask_activity(slot, OwnPurpose::Activity(slot), out);
             } else if entry.heard.asked
                 && since(&entry.heard) >= limit + limit / LISTEN + self.shared.settings.move_timeout
             {
@@ -94,13 +95,56 @@ impl Client {
     /// The backend said whether the session's turn runs.
     pub(super) fn activity_told(&mut self, slot: Slot, answer: Option<(&[u8], bool)>, out: &mut Output) {
         let Some(entry) = self.sessions.get(slot).filter(|entry| entry.busy && entry.heard.asked) else { return };
-        let idle =
-            answer.is_some_and(|(body, ok)| ok && memchr::memmem::find(body, br#""hasActiveWork":false"#).is_some());
+        let idle = answer.is_some_and(|(body, ok)| ok && says_idle(body));
         if !idle || entry.away.is_some() {
             return self.end_stalled(slot, out);
         }
         tracing::warn!(conn = self.caller.number, session = &*entry.id, "a turn had ended without a word");
         self.shared.pool.journeys.stalls.get(StallEnd::Finished).inc();
+        self.end_unheard(slot, out);
+    }
+
+    fn ask_activity(&mut self, slot: Slot, purpose: OwnPurpose, out: &mut Output) {
+        let Some(entry) = self.sessions.get(slot) else { return };
+        let (link, params) = (entry.link, format!(r#"{{"sessionId":"{}"}}"#, entry.id));
+        let own = self.own.open(Own { link, purpose });
+        let body = reply::request(&own, "session.metadata.activity", &params);
+        self.send(&Frame::of_body(&body), Some(&own), link, out);
+    }
+
+    /// Another client's link told of the turn, and is gone: the end may have come on this one when it did not count yet.
+    pub(super) fn inherit_turn(&mut self, slot: Slot, live: &Live, out: &mut Output) {
+        let Some(entry) = self.sessions.get(slot).filter(|entry| entry.open && entry.away.is_none()) else { return };
+        let ready = self.links.get(entry.link as usize).and_then(Option::as_ref).is_some_and(Link::is_ready);
+        if ready && live.succeeds(self.caller.number) {
+            self.ask_activity(slot, OwnPurpose::Turn(slot), out);
+        }
+    }
+
+    /// The turn went on while this client had no link to it: the end may have come meanwhile.
+    pub(super) fn check_turn(&mut self, slot: Slot, out: &mut Output) {
+        if self.sessions.get(slot).is_some_and(|entry| entry.busy && entry.away.is_none()) {
+            self.ask_activity(slot, OwnPurpose::Turn(slot), out);
+        }
+    }
+
+    /// The backend said whether the turn still runs. If so, its end will come behind this answer.
+    pub(super) fn turn_told(&mut self, slot: Slot, body: &[u8], ok: bool, out: &mut Output) {
+        let over = |entry: &&Entry| ok && says_idle(body) && entry.away.is_none() && entry.sends == 0;
+        let Some(entry) = self.sessions.get(slot).filter(over) else { return };
+        if entry.busy {
+            return self.end_unheard(slot, out);
+        }
+        let Some(live) = self.live(slot) else { return };
+        let ended = live.end_turn(TurnEnd::Idle, self.now);
+        if ended.is_some() {
+            self.count_turn(slot, ended);
+            self.turn_is_over(slot, &live);
+        }
+    }
+
+    /// A turn has ended, and its client has not heard of it.
+    fn end_unheard(&mut self, slot: Slot, out: &mut Output) {
         // From here on like a session that lives again after it was cut off.
         let mut away = Away::new(self.now);
         away.cut_turn(self.now);
@@ -126,4 +170,8 @@ impl Client {
         self.tell_turn_error(&session, "stalled", "nothing was heard of this turn for too long", out);
         self.tell_idle(&session, out);
     }
+}
+
+fn says_idle(body: &[u8]) -> bool {
+    memchr::memmem::find(body, br#""hasActiveWork":false"#).is_some()
 }

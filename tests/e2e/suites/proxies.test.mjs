@@ -93,7 +93,10 @@ describe("several proxies", { timeout: 5 * PATIENCE }, () => {
         const both = operate(fleet.proxies[1], "drain", "cli-1", "--wait", "--timeout", "5s");
         t.diagnostic(`drained at both: ${(await Promise.all([drained, both])).map(({ code, stderr }) => `${code} ${stderr.trim()}`).join("; ")}`);
         for (const [mine, yours] of shared) {
+            // An SDK that prompts before it has heard the idle of the other's turn takes that for its own turn's end.
+            const idle = next(yours.session, "session.idle");
             await mine.say();
+            await idle;
             await yours.say();
             assert.equal(homes(mine.id).length, 1, `session ${mine.number} has one home`);
             await yours.check();

@@ -186,7 +186,7 @@ describe("two proxies whose store is lost", { timeout: 5 * PATIENCE }, () => {
                     times.push(performance.now() - began);
                 }
             }
-            return percentile(times, 0.99);
+            return { p50: percentile(times, 0.5), p99: percentile(times, 0.99) };
         };
         await measure();
         const well = [await measure()];
@@ -201,10 +201,10 @@ describe("two proxies whose store is lost", { timeout: 5 * PATIENCE }, () => {
             await mend();
             well.push(await measure());
         }
-        const usual = well.reduce((a, b) => a + b) / well.length;
-        t.diagnostic(`p99 ${usual.toFixed(2)} ms (${well.map((ms) => ms.toFixed(2))}); slow, hung, dead: ${ill.map((ms) => `${ms.toFixed(2)} ms = ${(ms / usual).toFixed(2)} x`).join(", ")}`);
-        // The figure itself is the bench's business: on a busy machine a p99 says little. This tells a call that waits for the store.
-        for (const ms of ill) assert.ok(ms < 3 * usual + 10, `${ms} ms beside ${usual} ms`);
+        const usual = well.reduce((sum, { p99 }) => sum + p99, 0) / well.length;
+        t.diagnostic(`p99 ${usual.toFixed(2)} ms (${well.map(({ p99 }) => p99.toFixed(2))}); slow, hung, dead: ${ill.map(({ p99 }) => `${p99.toFixed(2)} ms = ${(p99 / usual).toFixed(2)} x`).join(", ")}`);
+        // The figure itself is the bench's business. This tells calls that wait for the store: each of them would take 100 ms.
+        for (const { p50 } of ill) assert.ok(p50 < 50, `${p50} ms`);
     });
 
     it("keeps the events of a turn whole that runs while it goes away and comes back", async () => {

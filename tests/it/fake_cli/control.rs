@@ -117,6 +117,11 @@ impl FakeCli {
         self.inner.state().live.keys().cloned().collect()
     }
 
+    /// How many were live at one moment, at the most, since the beginning.
+    pub fn most_live(&self) -> usize {
+        self.inner.state().most_live
+    }
+
     /// Waits until `session` is live here, or until it is not.
     pub async fn wait_for_live(&self, session: &str, live: bool) {
         let what = format!("session {session} live = {live}");

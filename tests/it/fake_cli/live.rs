@@ -57,6 +57,8 @@ pub struct State {
     pub conns: BTreeMap<usize, Arc<Conn>>,
     pub accepted: usize,
     pub live: BTreeMap<String, Live>,
+    /// How many were live at one moment, at the most.
+    pub most_live: usize,
     pub asked: HashMap<(usize, u64), oneshot::Sender<Value>>,
     pub frames: Vec<Frame>,
     pub rules: Vec<Rule>,

@@ -71,6 +71,7 @@ fn admit(state: &mut State, conn: &Conn, frame: &Frame, session: &str, kept: Kep
         tools: tools(frame).map(|name| (name, conn.id)).collect(),
     };
     state.live.insert(session.into(), live);
+    state.most_live = state.most_live.max(state.live.len());
     let process = state.process.clone();
     state.storage.make(session);
     state.storage.claim(session, Some(&process));

@@ -147,6 +147,7 @@ impl Inner {
             conns: Default::default(),
             accepted: 0,
             live: Default::default(),
+            most_live: 0,
             asked: Default::default(),
             frames: Vec::new(),
             rules: Vec::new(),

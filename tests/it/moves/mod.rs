@@ -1,8 +1,8 @@
 //! What happens to sessions and turns when backends die, drain and return, and when clients are lost: the real binary between raw
 //! clients and scripted CLIs that count what was executed, and who had a session live.
 
-mod chance;
-mod checks;
+pub mod chance;
+pub mod checks;
 mod death;
 mod drained;
 mod history;

@@ -1,0 +1,4 @@
+//! More sessions than may live: the real binary between raw clients and scripted CLIs that count who was live.
+
+mod walk;
+mod world;
