@@ -23,8 +23,8 @@ use crate::{
 
 /// From one call to the next: long enough for the core to be busy, and no call to wait for another.
 const EVERY: Duration = Duration::from_millis(4);
-/// How long a run is watched.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// How much longer than others both windows are: the longest call of the longer one would be longer for that alone.
+const LONGER: f64 = 5.0 / 3.0;
 /// From one look at a run to the next.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -78,11 +78,12 @@ pub fn read(case: &Case, stage: &Stage, args: &Args) -> io::Result<Reading> {
     let peer = Peer::start_with(Kind::Session, &extras, &addrs, &args.pilotfish)?;
     let mut victim = Victim::calls(peer.addr, EVERY)?;
     victim.run(args.warm, || false)?;
-    let quiet = victim.run(args.measure, || false)?;
+    let window = args.measure.mul_f64(LONGER);
+    let quiet = victim.run(window, || false)?;
     let (admin, start) = (peer.admin()?, Instant::now());
     admin::post(admin, &format!("/cleanup?pool=bench&dry_run={}", case.dry_run))?;
     let watch = Watch::start(admin);
-    let loaded = victim.run(Duration::ZERO, || !watch.is_over() && start.elapsed() < PATIENCE)?;
+    let loaded = victim.run(Duration::ZERO, || !watch.is_over() && start.elapsed() < window)?;
     let run = watch.stop()?;
     let number = |name: &str| run[name].as_u64().unwrap_or(0);
     if number("listed") == 0 || number("failed") > 0 {

@@ -30,9 +30,11 @@ pub fn markdown(all: &Readings, args: &Args) -> String {
         let claim = readings.iter().map(|reading| reading.claim).fold(f64::NAN, f64::max);
         let recovery = readings.iter().map(|reading| reading.recovery).fold(f64::NAN, f64::max);
         let refused = readings.iter().all(|reading| reading.refused);
+        // The first that is lost ends its round.
+        let lost = if all.failures.is_empty() { "0" } else { "see below" };
         writeln!(
             text,
-            "| {} | {} | 0 | {:.3} | {:.3} | {:.2} | {:.3} | {:.3} | {:.2} | {} | {claim:.0}{} | {} | {recovery:.2} | {} |",
+            "| {} | {} | {lost} | {:.3} | {:.3} | {:.2} | {:.3} | {:.3} | {:.2} | {} | {claim:.0}{} | {} | {recovery:.2} | {} |",
             words(trouble),
             readings.iter().map(|reading| reading.ill.len()).sum::<usize>(),
             well(0.5),
