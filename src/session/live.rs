@@ -14,6 +14,7 @@ use super::{
     Backlog, Bearer, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
     lease::Lease,
     relocation::{Cause, Step},
+    room::Full,
     teller::Teller,
 };
 use crate::{
@@ -187,6 +188,19 @@ impl Live {
     /// Whether its turn is to end: 1 by an abort, 2 at once.
     pub fn hurried(&self) -> u8 {
         self.hurried.load(Ordering::Acquire)
+    }
+
+    /// `client` opens it at `at`, if nobody else does (`false`), and if there is a seat. First the right to it, then the seat:
+    /// somebody else who looks for a place must not take the seat elsewhere meanwhile.
+    pub fn open_at(self: &Arc<Self>, client: u32, at: &Arc<Member>, now: Instant) -> Result<bool, Full> {
+        if !self.course.lock().opening(client, at) {
+            return Ok(false);
+        }
+        let seated = self.room.take(self, at, now);
+        if seated.is_err() {
+            self.course.lock().not_opening(client);
+        }
+        seated.map(|()| true)
     }
 
     /// It lives at the backend where `client` opened it; counted there from now on.

@@ -303,6 +303,15 @@ impl Relocation {
         }
     }
 
+    /// `client` does not open it now; nothing was tried.
+    pub fn not_opening(&mut self, client: u32) {
+        if let Some(plan) = &mut self.plan
+            && matches!(plan.phase, Phase::Opening(by, _) if by == client)
+        {
+            plan.phase = Phase::Homeless;
+        }
+    }
+
     /// It lives at the backend where `client` opened it. `false`: nobody expected that any more.
     pub fn opened(&mut self, client: u32, now: Instant) -> bool {
         let Some(plan) = &mut self.plan else { return false };
