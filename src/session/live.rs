@@ -167,14 +167,16 @@ impl Live {
         self.relocate(|course| course.lost(client, now));
     }
 
-    /// Another client tells of its turn from now on.
+    /// Others tell of its turn from now on.
     pub(super) fn resign(self: &Arc<Self>, client: u32) {
-        if self.teller.resign(client, self.is_busy()) {
+        let busy = self.is_busy();
+        self.teller.resign(client, busy);
+        if busy {
             self.ring();
         }
     }
 
-    /// `client` tells of its turn after another one that is gone. `true`: whether it runs has to be found out.
+    /// Whether `client` has to find out if its turn runs, because another one is gone.
     pub fn succeeds(&self, client: u32) -> bool {
         self.teller.succeed(client) && self.is_busy()
     }

@@ -1,4 +1,6 @@
 //! More sessions than may live: the real binary between raw clients and scripted CLIs that count who was live.
 
+mod audit;
+mod faults;
 mod walk;
 mod world;
