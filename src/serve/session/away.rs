@@ -149,9 +149,7 @@ impl Client {
             entry.home = attachment.live().home();
         }
         self.find_way(slot);
-        if away.spared {
-            self.check_turn(slot, out);
-        }
+        self.check_turn(slot, away.spared, out);
         for held in away.held {
             self.release(&held, out);
         }

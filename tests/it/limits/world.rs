@@ -127,6 +127,11 @@ impl World {
         Caller { client, at }
     }
 
+    /// Idle sessions with clients at several proxies are never parked, so only few may be.
+    fn is_at_home(&self, client: usize, session: usize) -> bool {
+        session < BACKENDS || session % self.proxies.len() == self.clients[client].at
+    }
+
     /// How many backends would take a session.
     pub(super) fn taking(&self) -> usize {
         (0..BACKENDS).filter(|at| !self.dead[*at] && !self.drained[*at]).count()
@@ -166,11 +171,14 @@ impl World {
     /// Every client makes some sessions, and comes to some of another one.
     pub async fn fill(&mut self) {
         for session in 0..SESSIONS {
-            self.attach(session % CLIENTS, session).await;
-            self.say(usize::MAX, session % CLIENTS, session).await;
-            if session % 3 == 0 {
+            let first = (0..CLIENTS).map(|client| (client + session) % CLIENTS);
+            let mut first = first.filter(|client| self.is_at_home(*client, session)).collect::<Vec<_>>().into_iter();
+            let Some(client) = first.next() else { continue };
+            self.attach(client, session).await;
+            self.say(usize::MAX, client, session).await;
+            if let Some(other) = first.next().filter(|_| session % 3 == 0) {
                 self.settle().await;
-                self.attach((session + 1) % CLIENTS, session).await;
+                self.attach(other, session).await;
             }
         }
     }
@@ -229,7 +237,7 @@ impl World {
     }
 
     async fn attach(&mut self, client: usize, session: usize) {
-        if self.holds[client][session] {
+        if self.holds[client][session] || !self.is_at_home(client, session) {
             return;
         }
         // A create over what is on the disk begins anew, so only what nobody ever made is created.
