@@ -293,6 +293,19 @@ impl Live {
         drop(old);
     }
 
+    /// Takes a seat elsewhere. Where it had one it was lost, or could not be opened: that backend needs a moment to notice.
+    pub(super) fn change_seat(&self, seat: Seat, now: Instant) {
+        let old = self.seat.lock().replace(seat);
+        if let Some(old) = old {
+            old.fade(now);
+        }
+    }
+
+    /// It lives nowhere, as its links were lost or it could not be opened.
+    pub fn lie_down(&self, now: Instant) {
+        self.stand_up(true, now);
+    }
+
     /// The same, because its last client is gone. `faded`: the backend needs a moment to notice.
     pub(super) fn stand_up(&self, faded: bool, now: Instant) {
         let old = self.seat.lock().take();

@@ -161,7 +161,7 @@ impl Room {
                 drop(state);
                 self.waiting.store(waiting, Ordering::Relaxed);
                 // The old one is given back outside of the lock.
-                live.sit(Some(seat));
+                live.change_seat(seat, now);
                 Ok(())
             }
             Some((limit, ahead)) => {

@@ -149,7 +149,7 @@ impl Client {
             entry.home = attachment.live().home();
         }
         self.find_way(slot);
-        self.check_turn(slot, away.spared, out);
+        self.check_turn(slot, out);
         for held in away.held {
             self.release(&held, out);
         }

@@ -121,9 +121,9 @@ impl Client {
         }
     }
 
-    /// This client is there again. `spared`: the turn went on while it had no link to it, and the end may have come meanwhile.
-    pub(super) fn check_turn(&mut self, slot: Slot, spared: bool, out: &mut Output) {
-        if spared && self.sessions.get(slot).is_some_and(|entry| entry.busy) {
+    /// This client is there again. A turn that ran when it was not may have ended meanwhile.
+    pub(super) fn check_turn(&mut self, slot: Slot, out: &mut Output) {
+        if self.sessions.get(slot).is_some_and(|entry| entry.busy) {
             self.ask_activity(slot, OwnPurpose::Turn(slot), out);
         } else if let Some(live) = self.live(slot) {
             self.inherit_turn(slot, &live, out);

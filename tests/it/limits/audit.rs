@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::world::{BACKENDS, CLIENTS, SESSIONS, World, id};
 use crate::{
+    fake_cli::FakeCli,
     moves::checks::{assert_once, idle_behind},
     rpc_client::RpcError,
     session::admin::{self, Metrics},
@@ -69,6 +70,9 @@ impl World {
     /// Everybody is back: every session that anybody holds answers with all that had ended.
     pub async fn audit(&mut self) {
         self.settle().await;
+        if self.proxies.len() == 1 {
+            self.expect_one_home(0);
+        }
         self.as_usual();
         for at in 0..BACKENDS {
             self.undrain(at).await;
@@ -116,7 +120,16 @@ impl World {
             return; // One of its two homes wrote its history over the other's.
         }
         let forgotten: Vec<_> = self.finished[session].iter().filter(|text| !said.contains(&text.as_str())).collect();
-        assert!(forgotten.is_empty(), "{} has forgotten {forgotten:?}", id(session));
+        assert!(forgotten.is_empty(), "{} has forgotten {forgotten:?}: {:#?}", id(session), self.frames_of(session));
+    }
+
+    /// What each backend heard of a session.
+    fn frames_of(&self, session: usize) -> Vec<(String, Vec<String>)> {
+        let of = |cli: &FakeCli| {
+            let frames = cli.frames().into_iter().filter(|frame| frame.session() == id(session));
+            (cli.name().to_owned(), frames.map(|frame| format!("{frame:?}")).collect())
+        };
+        self.cli.iter().map(of).collect()
     }
 
     /// No session had two homes, but for the first `excused` times.

@@ -2,5 +2,6 @@
 
 mod audit;
 mod faults;
+mod pair;
 mod walk;
 mod world;

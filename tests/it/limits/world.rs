@@ -138,21 +138,22 @@ impl World {
     }
 
     /// Something at random.
-    pub async fn step(&mut self, number: usize) {
+    pub async fn step(&mut self) {
         let (at, client, session) =
             (self.chance.below(BACKENDS), self.chance.below(CLIENTS), self.chance.below(SESSIONS));
         match self.chance.below(40) {
-            0..=11 => self.prompt(number, client, session).await,
+            0..=11 => self.prompt(client, session).await,
             12..=18 => self.attach(client, session).await,
             19..=22 => self.read(client, session).await,
-            23..=24 => self.burst(number, client).await,
+            23..=24 => self.burst(client).await,
             25..=26 => self.leave(client, session).await,
             27 => self.kill(at).await,
             28..=29 => self.restart(at).await,
             30 => self.drain(at).await,
             31 => self.undrain(at).await,
             32 => self.replace(client).await,
-            33 => self.rest().await,
+            // What clients of several proxies have is never closed for its idleness.
+            33 if self.proxies.len() == 1 => self.rest().await,
             34 => self.cancel(client, session).await,
             35..=36 => self.trouble(at),
             _ => self.settle().await,
@@ -175,7 +176,7 @@ impl World {
             let mut first = first.filter(|client| self.is_at_home(*client, session)).collect::<Vec<_>>().into_iter();
             let Some(client) = first.next() else { continue };
             self.attach(client, session).await;
-            self.say(usize::MAX, client, session).await;
+            self.say(client, session).await;
             if let Some(other) = first.next().filter(|_| session % 3 == 0) {
                 self.settle().await;
                 self.attach(other, session).await;
@@ -183,23 +184,23 @@ impl World {
         }
     }
 
-    async fn prompt(&mut self, number: usize, client: usize, session: usize) {
-        self.say_somewhere(number, client, session).await;
+    async fn prompt(&mut self, client: usize, session: usize) {
+        self.say_somewhere(client, session).await;
         if self.chance.below(4) == 0 {
             self.settle().await;
         }
     }
 
     /// In one that it has, if there is one.
-    async fn say_somewhere(&mut self, number: usize, client: usize, session: usize) {
+    async fn say_somewhere(&mut self, client: usize, session: usize) {
         let held: Vec<_> = (0..SESSIONS).filter(|session| self.holds[client][*session]).collect();
         if let Some(session) = held.get(session % held.len().max(1)) {
-            self.say(number, client, *session).await;
+            self.say(client, *session).await;
         }
     }
 
-    async fn say(&mut self, number: usize, client: usize, session: usize) {
-        let text = format!("step {number} of {} by {client}", id(session));
+    async fn say(&mut self, client: usize, session: usize) {
+        let text = format!("call {} of {} by {client}", self.calls, id(session));
         let of = &self.clients[client].client;
         let before = of.heard(&id(session)).len();
         let sent = of.start("session.send", json!({"sessionId": id(session), "prompt": text})).await;
@@ -208,9 +209,9 @@ impl World {
     }
 
     /// A client says something in all of its sessions at once.
-    async fn burst(&mut self, number: usize, client: usize) {
+    async fn burst(&mut self, client: usize) {
         for session in (0..SESSIONS).filter(|session| self.holds[client][*session]).collect::<Vec<_>>() {
-            self.say(number, client, session).await;
+            self.say(client, session).await;
         }
     }
 
@@ -297,12 +298,12 @@ impl World {
     }
 
     /// A step of the clients of proxy number `at` alone.
-    pub async fn step_of(&mut self, number: usize, at: usize) {
+    pub async fn step_of(&mut self, at: usize) {
         let mine: Vec<_> = (0..CLIENTS).filter(|client| self.clients[*client].at == at).collect();
         let Some(client) = mine.get(self.chance.below(mine.len())).copied() else { return };
         let session = self.chance.below(SESSIONS);
         match self.chance.below(10) {
-            0..=4 => self.say_somewhere(number, client, session).await,
+            0..=4 => self.say_somewhere(client, session).await,
             5..=7 => self.attach(client, session).await,
             8 => self.read(client, session).await,
             _ => self.settle_but(1 - at).await,
