@@ -204,9 +204,15 @@ async fn ask_again(leases: Arc<Leases>, live: Arc<Live>) {
     if live.is_parked() || live.clients() == 0 {
         return;
     }
+    let now = Instant::now();
+    let lapsed = !live.lease().is_good(live.stamp(now));
     let wish = Wish { home: home.clone(), lost: None, owner: None, ephemeral: live.is_ephemeral() };
     match leases.store().claim(&leases.key(live.id()), &wish).await {
         Ok(Claimed::Held { home: theirs, hold, shared, .. }) if *theirs == *home => {
+            if lapsed {
+                // Meanwhile another proxy may have had it, and closed it.
+                live.relocate(|course| course.doubt(now));
+            }
             live.lease().reclaimed(token, hold.token, live.stamp(hold.until), shared);
         }
         // Asked again with the next renewal.

@@ -14,6 +14,7 @@ use super::{
     Backlog, Bearer, Ended, EventKind, Leases, Registry, Relocation, Room, Seat, Turn, TurnEnd,
     lease::Lease,
     relocation::{Cause, Step},
+    room::Full,
     teller::Teller,
 };
 use crate::{
@@ -197,14 +198,16 @@ impl Live {
         self.relocate(|course| course.lost(client, now));
     }
 
-    /// Another client tells of its turn from now on.
+    /// Others tell of its turn from now on.
     pub(super) fn resign(self: &Arc<Self>, client: u32) {
-        if self.teller.resign(client, self.is_busy()) {
+        let busy = self.is_busy();
+        self.teller.resign(client, busy);
+        if busy {
             self.ring();
         }
     }
 
-    /// `client` tells of its turn after another one that is gone. `true`: whether it runs has to be found out.
+    /// Whether `client` has to find out if its turn runs, because another one is gone.
     pub fn succeeds(&self, client: u32) -> bool {
         self.teller.succeed(client) && self.is_busy()
     }
@@ -218,6 +221,19 @@ impl Live {
     /// Whether its turn is to end: 1 by an abort, 2 at once.
     pub fn hurried(&self) -> u8 {
         self.hurried.load(Ordering::Acquire)
+    }
+
+    /// `client` opens it at `at`, if nobody else does (`false`), and if there is a seat. First the right to it, then the seat:
+    /// somebody else who looks for a place must not take the seat elsewhere meanwhile.
+    pub fn open_at(self: &Arc<Self>, client: u32, at: &Arc<Member>, now: Instant) -> Result<bool, Full> {
+        if !self.course.lock().opening(client, at) {
+            return Ok(false);
+        }
+        let seated = self.room.take(self, at, now);
+        if seated.is_err() {
+            self.course.lock().not_opening(client);
+        }
+        seated.map(|()| true)
     }
 
     /// It lives at the backend where `client` opened it; counted there from now on.
@@ -308,6 +324,19 @@ impl Live {
     #[must_use]
     pub fn sit(&self, seat: Option<Seat>) -> Option<Seat> {
         std::mem::replace(&mut *self.seat.lock(), seat)
+    }
+
+    /// Takes a seat elsewhere. Where it had one it was lost, or could not be opened: that backend needs a moment to notice.
+    pub(super) fn change_seat(&self, seat: Seat, now: Instant) {
+        let old = self.seat.lock().replace(seat);
+        if let Some(old) = old {
+            old.fade(now);
+        }
+    }
+
+    /// It lives nowhere, as its links were lost or it could not be opened.
+    pub fn lie_down(&self, now: Instant) {
+        self.stand_up(true, now);
     }
 
     /// The same, because its last client is gone. `faded`: the backend needs a moment to notice.

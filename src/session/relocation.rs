@@ -21,8 +21,16 @@ enum Stage {
     Home,
     /// The same, and holds its requests.
     Quiet,
+    /// Attached nowhere, or still at the home: it has a link there, and nobody knows what was closed.
+    Unsure,
     /// Attached nowhere.
     Cut,
+}
+
+impl Stage {
+    fn is_apart(self) -> bool {
+        matches!(self, Self::Unsure | Self::Cut)
+    }
 }
 
 #[derive(Debug)]
@@ -135,13 +143,13 @@ impl Relocation {
     /// Nobody is left who would open it: all have their links. Those who were quiet do not know whether it was closed there.
     fn stay_with_links(&mut self) {
         let homeless = self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Homeless));
-        if !homeless || self.parts.iter().any(|part| part.stage == Stage::Cut) {
+        if !homeless || self.parts.iter().any(|part| part.stage.is_apart()) {
             return;
         }
         if self.parts.iter().all(|part| part.stage == Stage::Home) {
             self.plan = None;
         }
-        self.all_of(Stage::Quiet, Stage::Cut);
+        self.all_of(Stage::Quiet, Stage::Unsure);
     }
 
     /// Begins a move of an idle session. `false`: it is on its way already.
@@ -163,14 +171,14 @@ impl Relocation {
         match &plan.phase {
             Phase::Holding if stage == Stage::Home => Step::Hold,
             Phase::Holding if self.parts.iter().all(|part| part.stage != Stage::Home) => {
-                if stage == Stage::Cut && self.parts.iter().any(|part| part.stage == Stage::Quiet) {
+                if stage.is_apart() && self.parts.iter().any(|part| part.stage == Stage::Quiet) {
                     return Step::Wait; // It has no link to the old home.
                 }
                 plan.phase = Phase::Closing(client);
                 Step::Close(plan.from.clone())
             }
             // Its link may be the last one to the old home; whoever lost theirs opens it there again.
-            Phase::Homeless if stage != Stage::Cut => Step::Wait,
+            Phase::Homeless if !stage.is_apart() => Step::Wait,
             Phase::Homeless => Step::Open(Homeless {
                 cause: plan.cause,
                 from: plan.from.clone(),
@@ -180,7 +188,7 @@ impl Relocation {
                 since: plan.since,
                 opened: self.moved,
             }),
-            Phase::Following if stage == Stage::Cut => Step::Follow(self.home.clone()),
+            Phase::Following if stage.is_apart() => Step::Follow(self.home.clone()),
             // Whoever is there first waits for the others: what it asks would be told to nobody else.
             Phase::Following => Step::Wait,
             Phase::Parked => Step::Parked,
@@ -199,7 +207,7 @@ impl Relocation {
         let holding = self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Holding));
         if holding {
             self.all_of(Stage::Quiet, Stage::Home);
-            let cut = self.parts.iter().any(|part| part.stage == Stage::Cut);
+            let cut = self.parts.iter().any(|part| part.stage.is_apart());
             // Whoever lost the way there, or came meanwhile, attaches there.
             self.plan = self.plan.take().filter(|_| cut);
             if let Some(plan) = &mut self.plan {
@@ -308,6 +316,15 @@ impl Relocation {
         }
     }
 
+    /// `client` does not open it now; nothing was tried.
+    pub fn not_opening(&mut self, client: u32) {
+        if let Some(plan) = &mut self.plan
+            && matches!(plan.phase, Phase::Opening(by, _) if by == client)
+        {
+            plan.phase = Phase::Homeless;
+        }
+    }
+
     /// It lives at the backend where `client` opened it. `false`: nobody expected that any more.
     pub fn opened(&mut self, client: u32, now: Instant) -> bool {
         let Some(plan) = &mut self.plan else { return false };
@@ -319,9 +336,9 @@ impl Relocation {
         self.whole = self.parts.iter().all(|part| part.stage == Stage::Cut);
         plan.phase = Phase::Following;
         self.moved = Some(now);
-        self.mark(client, Stage::Home, Stage::Cut);
+        self.come_home(client);
         // Whether it was closed under them is not known: they attach once more.
-        self.all_of(Stage::Quiet, Stage::Cut);
+        self.all_of(Stage::Quiet, Stage::Unsure);
         self.settle();
         true
     }
@@ -347,7 +364,7 @@ impl Relocation {
 
     /// `client` is attached at the new home. So it lives, whatever others have lost meanwhile.
     pub fn followed(&mut self, client: u32) {
-        self.mark(client, Stage::Home, Stage::Cut);
+        self.come_home(client);
         self.stay_with_links();
         self.settle();
     }
@@ -356,6 +373,16 @@ impl Relocation {
     pub fn dispossess(&mut self, now: Instant) {
         let (from, cause) = (self.home.clone(), Cause::Lost);
         self.plan = Some(Plan { cause, phase: Phase::Lost, from, wish: None, tried: Vec::new(), since: now });
+    }
+
+    /// Another proxy may have closed it at its home: whoever is attached attaches once more.
+    pub fn doubt(&mut self, now: Instant) {
+        let at_home = |plan: &Plan| matches!(plan.phase, Phase::Holding | Phase::Closing(_));
+        if self.plan.as_ref().is_none_or(at_home) {
+            let (from, cause) = (self.home.clone(), Cause::Lost);
+            self.parts.iter_mut().filter(|part| part.stage != Stage::Cut).for_each(|part| part.stage = Stage::Unsure);
+            self.plan = Some(Plan { cause, phase: Phase::Homeless, from, wish: None, tried: Vec::new(), since: now });
+        }
     }
 
     /// Nobody has opened it yet, and it will be opened at `home`.
@@ -374,6 +401,11 @@ impl Relocation {
 
     fn all_of(&mut self, from: Stage, to: Stage) {
         self.parts.iter_mut().filter(|part| part.stage == from).for_each(|part| part.stage = to);
+    }
+
+    fn come_home(&mut self, client: u32) {
+        self.mark(client, Stage::Home, Stage::Cut);
+        self.mark(client, Stage::Home, Stage::Unsure);
     }
 
     fn mark(&mut self, client: u32, to: Stage, from: Stage) {

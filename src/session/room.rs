@@ -22,6 +22,9 @@ const FADES: Duration = Duration::from_millis(250);
 /// A session that something kept from making way is not asked again for so long.
 const REST_MS: u64 = 500;
 
+/// Who stands in line asks many times a second. One that has not asked for so long has left.
+const LEFT: Duration = Duration::from_secs(3);
+
 /// What happens where there is no room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Evict {
@@ -107,6 +110,8 @@ struct Seated {
 struct Waiting {
     live: Weak<Live>,
     at: Arc<Member>,
+    /// When it last asked.
+    asked: Instant,
 }
 
 /// A session's place at a backend.
@@ -154,15 +159,12 @@ impl Room {
                 let seat = self.seat(&mut state, live, at);
                 self.waiting.store(state.line.len(), Ordering::Relaxed);
                 drop(state);
-                // Outside of the lock. Where it sat before it was not closed in order, or it would have stood up: its backend may
-                // need a moment to notice that it is gone.
-                if let Some(old) = live.sit(Some(seat)) {
-                    old.fade(now);
-                }
+                // Outside of the lock. Where it sat before it was not closed in order, or it would have stood up.
+                live.change_seat(seat, now);
                 Ok(())
             }
             Some((limit, ahead)) => {
-                state.line_up(live, at);
+                state.line_up(live, at, now);
                 let victim = state.victim(self, live, at, limit, ahead, self.stamp(now));
                 self.waiting.store(state.line.len(), Ordering::Relaxed);
                 Err(Full { limit, ahead, victim })
@@ -237,7 +239,8 @@ impl State {
             let (_, at, tenant) = self.fading.swap_remove(index);
             self.uncount(&at, &tenant);
         }
-        self.line.retain(|waiting| waiting.live.upgrade().is_some_and(|live| live.clients() > 0));
+        let stays = |waiting: &Waiting| now.saturating_duration_since(waiting.asked) < LEFT;
+        self.line.retain(|waiting| stays(waiting) && waiting.live.upgrade().is_some_and(|live| live.clients() > 0));
     }
 
     fn uncount(&mut self, at: &Member, tenant: &Option<Arc<str>>) {
@@ -289,10 +292,10 @@ impl State {
         })
     }
 
-    fn line_up(&mut self, live: &Arc<Live>, at: &Arc<Member>) {
+    fn line_up(&mut self, live: &Arc<Live>, at: &Arc<Member>, now: Instant) {
         match self.line.iter_mut().find(|waiting| std::ptr::eq(waiting.live.as_ptr(), Arc::as_ptr(live))) {
-            Some(waiting) => waiting.at = at.clone(),
-            None => self.line.push(Waiting { live: Arc::downgrade(live), at: at.clone() }),
+            Some(waiting) => (waiting.at, waiting.asked) = (at.clone(), now),
+            None => self.line.push(Waiting { live: Arc::downgrade(live), at: at.clone(), asked: now }),
         }
     }
 

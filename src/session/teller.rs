@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[derive(Debug, Default)]
 pub(super) struct Teller {
     client: AtomicU32,
-    /// The last one went in the middle of a turn.
+    /// Somebody went in the middle of a turn.
     missed: AtomicBool,
 }
 
@@ -18,17 +18,16 @@ impl Teller {
         teller.is_ok() || teller == Err(client)
     }
 
-    /// The link of `client` is gone. `true`: it told of a turn that runs.
-    pub fn resign(&self, client: u32, busy: bool) -> bool {
-        let told = self.client.compare_exchange(client, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() && busy;
-        if told {
+    /// The link of `client` is gone. `busy`: a turn runs, or its prompt was on its way there.
+    pub fn resign(&self, client: u32, busy: bool) {
+        let _ = self.client.compare_exchange(client, 0, Ordering::AcqRel, Ordering::Acquire);
+        if busy {
             self.missed.store(true, Ordering::Release);
         }
-        told
     }
 
-    /// `client` tells from now on. `true`: it has to find out whether the turn runs, for it may have heard the end of it when that
-    /// was still another one's to tell.
+    /// Whether `client` tells, and has to find out whether the turn runs: it may have heard the end of it when that was still
+    /// another one's to tell, or the prompt of one that is gone has never arrived.
     pub fn succeed(&self, client: u32) -> bool {
         self.missed.load(Ordering::Acquire) && self.is(client) && self.missed.swap(false, Ordering::AcqRel)
     }
@@ -42,9 +41,12 @@ mod tests {
     fn one_tells_and_whoever_follows_it_asks() {
         let teller = Teller::default();
         assert!(teller.is(1) && !teller.is(2) && teller.is(1));
-        assert!(!teller.succeed(2) && !teller.resign(2, true));
-        assert!(teller.resign(1, true));
+        assert!(!teller.succeed(1));
+        teller.resign(2, true);
+        assert!(!teller.succeed(3) && teller.succeed(1) && !teller.succeed(1), "who tells asks");
+        teller.resign(1, true);
         assert!(teller.succeed(2) && !teller.succeed(2) && !teller.is(1));
-        assert!(!teller.resign(2, false) && !teller.succeed(1), "no turn ran");
+        teller.resign(2, false);
+        assert!(!teller.succeed(1), "no turn ran");
     }
 }

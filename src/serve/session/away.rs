@@ -8,7 +8,7 @@ use super::{
     link::Held,
     open::{NO_LINK, Open, Purpose},
     returning::Returning,
-    sessions::Slot,
+    sessions::{Entry, Slot},
     workspace::Output,
 };
 use crate::{mux::LinkId, wire::Reason};
@@ -148,11 +148,19 @@ impl Client {
         {
             entry.home = attachment.live().home();
         }
-        if away.spared {
-            self.check_turn(slot, out);
-        }
+        self.find_way(slot);
+        self.check_turn(slot, out);
         for held in away.held {
             self.release(&held, out);
+        }
+    }
+
+    /// A client that came while the session was on its way, and found it at home after all, has no link to it yet.
+    fn find_way(&mut self, slot: Slot) {
+        let lost = |entry: &&Entry| entry.link == NO_LINK && !entry.open && entry.attachment.is_some();
+        let Some(home) = self.sessions.get(slot).filter(lost).map(|entry| entry.home.clone()) else { return };
+        if let (Some(link), Some(entry)) = (self.link_to(&home), self.sessions.get_mut(slot)) {
+            entry.link = link;
         }
     }
 

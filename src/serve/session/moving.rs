@@ -57,10 +57,10 @@ impl Client {
         for live in called {
             let slot = self.sessions.find(live.id());
             if let Some(slot) = slot.filter(|slot| self.live(*slot).is_some_and(|mine| Arc::ptr_eq(&mine, &live))) {
-                self.inherit_turn(slot, &live, out);
                 self.heed_hurry(slot, &live, out);
                 self.yield_session(slot, &live, out);
                 self.advance(slot, out);
+                self.inherit_turn(slot, &live, out);
                 self.look_at_line(slot, &live, out);
                 self.give_back_turn(slot);
             }

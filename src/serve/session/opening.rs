@@ -43,10 +43,11 @@ impl Client {
                 }
             }
         }
+        let late = waited >= self.shared.settings.rehome_wait;
         match target {
-            Some(target) if !self.seat_at(slot, live, &target, out) => {}
-            Some(target) if waited < self.shared.settings.rehome_wait => self.open_at(slot, live, &target, out),
-            _ if refused || waited >= self.shared.settings.rehome_wait => {
+            // It may have waited for a seat until now: once it is tried all the same.
+            Some(target) if !late || homeless.tried.is_empty() => self.open_at(slot, live, &target, out),
+            _ if refused || late => {
                 let refusal = Refusal::plain(Reason::NoBackend, "no backend could open the session; try again");
                 if homeless.cause == Cause::Wake && self.park_again(slot, live, refusal, out) {
                     return;
@@ -63,12 +64,13 @@ impl Client {
 
     fn open_at(&mut self, slot: Slot, live: &Arc<Live>, target: &Arc<Member>, out: &mut Output) {
         let me = self.caller.number;
-        if !live.relocate(|course| course.opening(me, target)) {
-            return;
-        }
-        match self.link_to(target) {
-            Some(link) => self.send_opening(slot, link, Errand::Resume, out),
-            None => live.relocate(|course| course.not_opened(me)),
+        match live.open_at(me, target, self.now) {
+            Ok(true) => match self.link_to(target) {
+                Some(link) => self.send_opening(slot, link, Errand::Resume, out),
+                None => live.relocate(|course| course.not_opened(me)),
+            },
+            Ok(false) => {}
+            Err(full) => self.wait_for_seat(slot, live, &full, out),
         }
     }
 

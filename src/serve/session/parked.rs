@@ -130,15 +130,13 @@ impl Client {
         if waits || !live.relocate(|course| course.park()) {
             return false;
         }
+        tracing::debug!(session = live.id(), reason = refusal.reason.text(), "a session stays parked");
         if wakes {
             let outcome = if refusal.is_full() { WakeOutcome::Full } else { WakeOutcome::Failed };
             self.shared.pool.lifecycle.wakes.get(outcome).inc();
         }
-        if let Some(seat) = live.sit(None) {
-            seat.fade(self.now);
-        }
+        live.lie_down(self.now);
         live.leases().leave(live, true);
-        self.shared.router.registry().room().leave_line(live);
         if let Some(away) = self.sessions.get_mut(slot).and_then(|entry| entry.away.as_mut()) {
             away.refusal = Some(refusal);
         }

@@ -8,7 +8,7 @@ use super::{
     chunk::Frame,
     client::Client,
     existence::Wanted,
-    open::{Open, Purpose, Search},
+    open::{NO_LINK, Open, Purpose, Search},
     remembered::Remembered,
     sessions::Slot,
     workspace::Output,
@@ -215,10 +215,12 @@ impl Client {
             return self.refuse_over(call, &over, Rule::Sessions, out);
         }
         let home = attachment.live().home();
-        let Some(link) = self.link_to(&home) else {
+        let on_its_way = attachment.live().is_under_way();
+        // Where it lived last does not matter to one that is on its way.
+        let link = if on_its_way { Some(NO_LINK) } else { self.link_to(&home) };
+        let Some(link) = link else {
             return self.refuse(call, Reason::NoBackend, "the session's backend has no address at the moment", out);
         };
-        let on_its_way = attachment.live().is_under_way();
         let kept = attachment.live().is_kept();
         let slot = self.sessions.insert(session, attachment, link);
         self.borrows |= !self.may_end(session);

@@ -108,20 +108,17 @@ impl Client {
         self.refuse_held(slot, held, refusal, out);
     }
 
-    /// A seat at `target` for a session that lives nowhere. `false`: not now.
-    pub(super) fn seat_at(&mut self, slot: Slot, live: &Arc<Live>, target: &Arc<Member>, out: &mut Output) -> bool {
-        let room = self.shared.router.registry().room();
-        let Err(full) = room.take(live, target, self.now) else { return true };
-        self.make_way(&full);
-        let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return false };
+    /// There is no seat for a session that lives nowhere.
+    pub(super) fn wait_for_seat(&mut self, slot: Slot, live: &Arc<Live>, full: &Full, out: &mut Output) {
+        self.make_way(full);
+        let Some(away) = self.sessions.get(slot).and_then(|entry| entry.away.as_ref()) else { return };
         let late = self.now.saturating_duration_since(away.since) >= self.shared.settings.queue_timeout;
         // Nobody needs it now: it can wait without a place in the line.
         let unneeded = away.held.is_empty() && live.cause() != Some(Cause::Wake);
         if late || self.rejects() || unneeded {
-            let refusal = self.no_room(&full, !self.rejects());
+            let refusal = self.no_room(full, !self.rejects());
             self.park_again(slot, live, refusal, out);
         }
-        false
     }
 
     /// A session that was let in beyond the limit, because its backend had made it already: another one makes way.

@@ -121,10 +121,12 @@ impl Client {
         }
     }
 
-    /// The turn went on while this client had no link to it: the end may have come meanwhile.
+    /// This client is there again. A turn that ran when it was not may have ended meanwhile.
     pub(super) fn check_turn(&mut self, slot: Slot, out: &mut Output) {
-        if self.sessions.get(slot).is_some_and(|entry| entry.busy && entry.away.is_none()) {
+        if self.sessions.get(slot).is_some_and(|entry| entry.busy) {
             self.ask_activity(slot, OwnPurpose::Turn(slot), out);
+        } else if let Some(live) = self.live(slot) {
+            self.inherit_turn(slot, &live, out);
         }
     }
 

@@ -153,7 +153,10 @@ fn those_who_are_left_quiet_open_it_at_home() {
     let mut course = closing(3, now);
     course.lost(1, now);
     course.leave(1);
-    assert_eq!(step(&mut course, 2), "open anywhere", "its links are the last ones");
+    assert_eq!(step(&mut course, 2), "open at home", "its link may hold it there");
+    assert!(!course.park(), "nobody knows whether it was closed");
+    (2..=3).for_each(|client| course.lost(client, now));
+    assert_eq!(step(&mut course, 2), "open anywhere");
 }
 
 #[test]

@@ -11,7 +11,7 @@ async fn a_long_walk_with_few_seats() {
     world.fill().await;
     let steps = rounds("PILOTFISH_STEPS", 600);
     for number in 0..steps {
-        world.step(number).await;
+        world.step().await;
         if number % 200 == 199 {
             world.audit().await;
             assert_sound(&world.storage());

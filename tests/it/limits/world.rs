@@ -1,19 +1,16 @@
 //! Backends with very few seats, proxies before them, and clients that do anything at all.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
-    fake_cli::{Act, Close, FakeCli, Options, Step, Storage},
+    fake_cli::{Close, FakeCli, Options, Step, Storage},
     moves::{
         chance::Chance,
-        checks::{assert_once, idle_behind, order, until_state},
+        checks::{assert_once, until_state},
     },
     process::Pilotfish,
-    rpc_client::{Pending, RpcClient, RpcError},
-    session::{
-        admin::{self, Metrics},
-        rig::{Plan, name},
-    },
+    rpc_client::{Pending, RpcClient},
+    session::rig::{Plan, name},
 };
 
 pub const BACKENDS: usize = 3;
@@ -29,23 +26,24 @@ pub const LIMITS: &str =
     "[pool.copilot.sessions]\nmax_live_sessions = 4\nqueue_timeout = \"6s\"\nidle_timeout = \"400ms\"\n";
 
 /// A turn that somebody waits for.
-struct Turn {
-    client: usize,
-    session: usize,
-    text: String,
-    sent: Pending,
-    before: usize,
+pub struct Turn {
+    pub client: usize,
+    pub session: usize,
+    pub text: String,
+    pub sent: Pending,
+    pub before: usize,
 }
 
 /// A request that somebody waits for.
-struct Read {
-    client: usize,
-    session: usize,
-    sent: Pending,
+pub struct Read {
+    pub client: usize,
+    pub session: usize,
+    pub sent: Pending,
 }
 
-struct Caller {
-    client: RpcClient,
+pub struct Caller {
+    pub client: RpcClient,
+    pub at: usize,
 }
 
 pub struct World {
@@ -53,15 +51,15 @@ pub struct World {
     pub proxies: Vec<Pilotfish>,
     pub config: String,
     pub chance: Chance,
-    clients: Vec<Caller>,
+    pub clients: Vec<Caller>,
     /// Which clients have which sessions.
-    holds: Vec<[bool; SESSIONS]>,
+    pub holds: Vec<[bool; SESSIONS]>,
     pub dead: [bool; BACKENDS],
-    drained: [bool; BACKENDS],
+    pub drained: [bool; BACKENDS],
     /// Prompts whose turns ended without an error, by session: these may never be forgotten.
-    finished: Vec<Vec<String>>,
-    turns: Vec<Turn>,
-    reads: Vec<Read>,
+    pub finished: Vec<Vec<String>>,
+    pub turns: Vec<Turn>,
+    pub reads: Vec<Read>,
     /// Requests of clients so far.
     pub calls: usize,
     /// Answers with an error, by code.
@@ -126,30 +124,36 @@ impl World {
     async fn caller(&self, at: usize) -> Caller {
         let client = RpcClient::connect(self.proxies[at].addr("sdk")).await;
         client.call("connect", json!({"clientInfo": {"name": "it"}})).await.expect("connected");
-        Caller { client }
+        Caller { client, at }
+    }
+
+    /// Idle sessions with clients at several proxies are never parked, so only few may be.
+    fn is_at_home(&self, client: usize, session: usize) -> bool {
+        session < BACKENDS || session % self.proxies.len() == self.clients[client].at
     }
 
     /// How many backends would take a session.
-    fn taking(&self) -> usize {
+    pub(super) fn taking(&self) -> usize {
         (0..BACKENDS).filter(|at| !self.dead[*at] && !self.drained[*at]).count()
     }
 
     /// Something at random.
-    pub async fn step(&mut self, number: usize) {
+    pub async fn step(&mut self) {
         let (at, client, session) =
             (self.chance.below(BACKENDS), self.chance.below(CLIENTS), self.chance.below(SESSIONS));
         match self.chance.below(40) {
-            0..=11 => self.prompt(number, client, session).await,
+            0..=11 => self.prompt(client, session).await,
             12..=18 => self.attach(client, session).await,
             19..=22 => self.read(client, session).await,
-            23..=24 => self.burst(number, client).await,
+            23..=24 => self.burst(client).await,
             25..=26 => self.leave(client, session).await,
             27 => self.kill(at).await,
             28..=29 => self.restart(at).await,
             30 => self.drain(at).await,
             31 => self.undrain(at).await,
             32 => self.replace(client).await,
-            33 => self.rest().await,
+            // What clients of several proxies have is never closed for its idleness.
+            33 if self.proxies.len() == 1 => self.rest().await,
             34 => self.cancel(client, session).await,
             35..=36 => self.trouble(at),
             _ => self.settle().await,
@@ -168,27 +172,35 @@ impl World {
     /// Every client makes some sessions, and comes to some of another one.
     pub async fn fill(&mut self) {
         for session in 0..SESSIONS {
-            self.attach(session % CLIENTS, session).await;
-            self.say(usize::MAX, session % CLIENTS, session).await;
-            if session % 3 == 0 {
+            let first = (0..CLIENTS).map(|client| (client + session) % CLIENTS);
+            let mut first = first.filter(|client| self.is_at_home(*client, session)).collect::<Vec<_>>().into_iter();
+            let Some(client) = first.next() else { continue };
+            self.attach(client, session).await;
+            self.say(client, session).await;
+            if let Some(other) = first.next().filter(|_| session % 3 == 0) {
                 self.settle().await;
-                self.attach((session + 1) % CLIENTS, session).await;
+                self.attach(other, session).await;
             }
         }
     }
 
-    async fn prompt(&mut self, number: usize, client: usize, session: usize) {
-        // One that it has, if there is one.
-        let held: Vec<_> = (0..SESSIONS).filter(|session| self.holds[client][*session]).collect();
-        let Some(session) = held.get(session % held.len().max(1)).copied() else { return };
-        self.say(number, client, session).await;
+    async fn prompt(&mut self, client: usize, session: usize) {
+        self.say_somewhere(client, session).await;
         if self.chance.below(4) == 0 {
             self.settle().await;
         }
     }
 
-    async fn say(&mut self, number: usize, client: usize, session: usize) {
-        let text = format!("step {number} of {} by {client}", id(session));
+    /// In one that it has, if there is one.
+    async fn say_somewhere(&mut self, client: usize, session: usize) {
+        let held: Vec<_> = (0..SESSIONS).filter(|session| self.holds[client][*session]).collect();
+        if let Some(session) = held.get(session % held.len().max(1)) {
+            self.say(client, *session).await;
+        }
+    }
+
+    async fn say(&mut self, client: usize, session: usize) {
+        let text = format!("call {} of {} by {client}", self.calls, id(session));
         let of = &self.clients[client].client;
         let before = of.heard(&id(session)).len();
         let sent = of.start("session.send", json!({"sessionId": id(session), "prompt": text})).await;
@@ -197,9 +209,9 @@ impl World {
     }
 
     /// A client says something in all of its sessions at once.
-    async fn burst(&mut self, number: usize, client: usize) {
+    async fn burst(&mut self, client: usize) {
         for session in (0..SESSIONS).filter(|session| self.holds[client][*session]).collect::<Vec<_>>() {
-            self.say(number, client, session).await;
+            self.say(client, session).await;
         }
     }
 
@@ -226,7 +238,7 @@ impl World {
     }
 
     async fn attach(&mut self, client: usize, session: usize) {
-        if self.holds[client][session] {
+        if self.holds[client][session] || !self.is_at_home(client, session) {
             return;
         }
         // A create over what is on the disk begins anew, so only what nobody ever made is created.
@@ -263,60 +275,13 @@ impl World {
         }
     }
 
-    pub async fn kill(&mut self, at: usize) {
-        // Somebody has to be left, or calls wait until they are given up.
-        if self.dead[at] || (self.taking() == 1 && !self.drained[at]) || self.taking() == 0 {
-            return;
-        }
-        let how = if self.chance.below(2) == 0 { Close::Fin } else { Close::Rst };
-        self.cli[at].die(how);
-        self.dead[at] = true;
-    }
-
-    async fn restart(&mut self, at: usize) {
-        if self.dead[at] {
-            self.cli[at].restart().await;
-            self.dead[at] = false;
-            if !self.drained[at] {
-                self.until_state(at, "up").await;
-            }
-        }
-    }
-
-    async fn until_state(&self, at: usize, state: &str) {
-        for proxy in &self.proxies {
-            until_state(proxy, at, state).await;
-        }
-    }
-
-    async fn drain(&mut self, at: usize) {
-        if self.drained[at] || self.dead[at] || self.taking() < 2 {
-            return;
-        }
-        for proxy in &self.proxies {
-            let (code, why) = order(proxy, &format!("/backends/{}/drain", name(at))).await;
-            // The proxy may not know yet of one that is back.
-            assert!((200..300).contains(&code) || code == 409, "{code} {why}");
-            self.drained[at] |= code != 409;
-        }
-    }
-
-    async fn undrain(&mut self, at: usize) {
-        if self.drained[at] {
-            for proxy in &self.proxies {
-                let (code, why) = order(proxy, &format!("/backends/{}/undrain", name(at))).await;
-                assert!((200..300).contains(&code) || self.proxies.len() > 1, "{code} {why}");
-            }
-            self.drained[at] = false;
-            if !self.dead[at] {
-                self.until_state(at, "up").await;
-            }
-        }
-    }
-
     /// A client goes, perhaps in the middle of turns, and another one comes in its place for some of its sessions.
-    pub async fn replace(&mut self, client: usize) {
+    async fn replace(&mut self, client: usize) {
         let at = self.chance.below(self.proxies.len());
+        self.replace_by(client, at).await;
+    }
+
+    async fn replace_by(&mut self, client: usize, at: usize) {
         let fresh = self.caller(at).await;
         let old = std::mem::replace(&mut self.clients[client], fresh);
         (0..SESSIONS).for_each(|session| assert_once(&old.client, &id(session)));
@@ -332,129 +297,25 @@ impl World {
         }
     }
 
-    /// Nobody says anything until every session is closed for its idleness.
-    async fn rest(&mut self) {
-        self.settle().await;
-        self.as_usual();
-        for cli in &self.cli {
-            for session in cli.live() {
-                cli.wait_for_live(&session, false).await;
+    /// A step of the clients of proxy number `at` alone.
+    pub async fn step_of(&mut self, at: usize) {
+        let mine: Vec<_> = (0..CLIENTS).filter(|client| self.clients[*client].at == at).collect();
+        let Some(client) = mine.get(self.chance.below(mine.len())).copied() else { return };
+        let session = self.chance.below(SESSIONS);
+        match self.chance.below(10) {
+            0..=4 => self.say_somewhere(client, session).await,
+            5..=7 => self.attach(client, session).await,
+            8 => self.read(client, session).await,
+            _ => self.settle_but(1 - at).await,
+        }
+    }
+
+    /// The clients of proxy number `at`, which is gone, come to the other ones.
+    pub async fn flee(&mut self, at: usize) {
+        for client in 0..CLIENTS {
+            if self.clients[client].at == at {
+                self.replace_by(client, (at + 1) % self.proxies.len()).await;
             }
         }
-    }
-
-    /// The next close or resume does not go well.
-    fn trouble(&mut self, at: usize) {
-        if self.dead[at] || self.taking() < 2 {
-            return;
-        }
-        let method = ["sessions.close", "session.resume"][self.chance.below(2)];
-        let late = std::time::Duration::from_millis(1000);
-        let act = match self.chance.below(4) {
-            0 => Act::Delay(late),
-            1 => Act::End(Close::Fin),
-            2 => Act::End(Close::Rst),
-            _ => Act::Fail { code: -32603, message: format!("Request {method} failed with message: trouble") },
-        };
-        self.cli[at].next(1, method, act);
-    }
-
-    pub fn as_usual(&self) {
-        self.cli.iter().for_each(FakeCli::as_usual);
-    }
-
-    /// Every turn that is under way ends, for its client; every answer comes.
-    pub async fn settle(&mut self) {
-        for turn in std::mem::take(&mut self.turns) {
-            let client = &self.clients[turn.client].client;
-            let session = id(turn.session);
-            match turn.sent.answer().await {
-                Ok(_) => {
-                    idle_behind(client, &session, turn.before).await;
-                    let heard = client.heard(&session).split_off(turn.before);
-                    // Several may be queued behind one another; only what surely was this one's end counts.
-                    let idles = heard.iter().filter(|heard| heard.kind == "session.idle").count();
-                    let errors = heard.iter().any(|heard| heard.kind == "session.error");
-                    let told = heard.iter().filter(|heard| heard.kind == "user.message").count();
-                    if idles == 1 && told == 1 && !errors {
-                        self.finished[turn.session].push(turn.text);
-                    }
-                }
-                Err(error) => self.failed(&turn.text, turn.client, turn.session, &error),
-            }
-        }
-        for read in std::mem::take(&mut self.reads) {
-            if let Err(error) = read.sent.answer().await {
-                self.failed("session.getMessages", read.client, read.session, &error);
-            }
-        }
-    }
-
-    fn failed(&mut self, what: &str, client: usize, session: usize, error: &RpcError) {
-        self.refused(what, session, error);
-        if error.code == -32012 {
-            self.holds[client][session] = false;
-        }
-    }
-
-    fn refused(&mut self, what: &str, session: usize, error: &RpcError) {
-        *self.refusals.entry(error.code).or_default() += 1;
-        let fine = [-32010, -32011, -32012, -32800].contains(&error.code) || self.may_refuse(error.code);
-        assert!(fine, "{what} of {}: {error:?}", id(session));
-    }
-
-    /// With several proxies: one that was stopped has lost what it held.
-    fn may_refuse(&self, code: i64) -> bool {
-        self.proxies.len() > 1 && code == -32016
-    }
-
-    /// Everybody is back: every session that anybody holds answers with all that had ended.
-    pub async fn audit(&mut self) {
-        self.settle().await;
-        self.as_usual();
-        for at in 0..BACKENDS {
-            self.undrain(at).await;
-            self.restart(at).await;
-            self.until_state(at, "up").await;
-        }
-        for session in 0..SESSIONS {
-            for client in 0..CLIENTS {
-                let client_of = &self.clients[client].client;
-                assert_once(client_of, &id(session));
-                if self.holds[client][session] {
-                    self.calls += 1;
-                    match client_of.call("session.getMessages", json!({"sessionId": id(session)})).await {
-                        Ok(told) => self.assert_kept(session, &told),
-                        Err(error) if error.code == -32012 && self.proxies.len() > 1 => {
-                            self.failed("the audit", client, session, &error);
-                        }
-                        Err(error) => panic!("{} {error:?}", id(session)),
-                    }
-                }
-            }
-        }
-        let storage = self.storage();
-        assert_eq!(storage.executed_twice(), []);
-        for proxy in &self.proxies {
-            admin::until(proxy, "admission_waiting", &[], |waiting| waiting == 0.0).await;
-        }
-    }
-
-    /// What was closed and opened again stands in a relation to what clients have asked.
-    pub async fn assert_no_spinning(&self) {
-        let mut wakes = 0.0;
-        for proxy in &self.proxies {
-            wakes += Metrics::of(proxy).await.sum("session_wakes_total", &[]);
-        }
-        assert!(wakes <= self.calls as f64, "{wakes} wakes for {} calls", self.calls);
-        let errands: usize = self.cli.iter().map(|cli| cli.count("sessions.close") + cli.count("session.resume")).sum();
-        assert!(errands <= 4 * self.calls, "{errands} errands for {} calls", self.calls);
-    }
-
-    fn assert_kept(&self, session: usize, told: &Value) {
-        let events = told["events"].as_array().expect("events");
-        let said: Vec<&str> = events.iter().filter_map(|event| event["data"]["content"].as_str()).collect();
-        let forgotten: Vec<_> = self.finished[session].iter().filter(|text| !said.contains(&text.as_str())).collect();
-        assert!(forgotten.is_empty(), "{} has forgotten {forgotten:?}", id(session));
     }
 }

@@ -5,7 +5,7 @@ mod doors;
 mod guide;
 mod outage;
 mod proxy;
-mod server;
+pub mod server;
 mod several;
 mod torture;
 
