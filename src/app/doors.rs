@@ -122,6 +122,7 @@ fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
     SessionMode::new(Shared {
         settings: build::session(set, pool, wall.as_deref(), app.config.admin.tenant_metrics),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
+        quarters: None,
         wall,
         login: app.tenants.login(&set.name),
         patience: app.tenants.patience(),

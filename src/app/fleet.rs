@@ -57,26 +57,8 @@ impl Fleet {
         let (mut pools, asking) = (BTreeMap::new(), TaskTracker::new());
         for (name, set) in &config.pools {
             let squadron = start_pool(name, config, metrics, (tracker, cancel), (store, &asking))?;
-            let registry = squadron.registry.clone();
-            let sweep = async move {
-                let mut ticks = tokio::time::interval(SWEEP);
-                loop {
-                    ticks.tick().await;
-                    for () in registry.sweep(Instant::now()) {
-                        tokio::task::yield_now().await;
-                    }
-                }
-            };
-            tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
-            let keeper = Keeper::new(squadron.registry.clone(), config.store.ttl);
-            tracker.spawn(cancel.clone().run_until_cancelled_owned(keeper.run()));
-            let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
-            let mover = Mover::new(router, build::mover(set));
-            tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
-            if let Some(idler) = Idler::new(squadron.registry.clone(), set.sessions.idle_timeout) {
-                tracker.spawn(cancel.clone().run_until_cancelled_owned(idler.run()));
-            }
             let squadron = Arc::new(squadron);
+            squadron.attend(set, config.store.ttl, (tracker, cancel));
             if let Some(settings) = build::recycle(set) {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
                 squadron.operations.spawn(recycler.run());
@@ -131,8 +113,55 @@ impl Fleet {
 }
 
 impl Squadron {
+    /// A pool with the pins of its sessions. `key`: what the store calls it.
+    pub(super) fn new(
+        (key, config, pool, supervisor): (&str, &Config, Arc<Pool>, Option<Supervisor>),
+        metrics: &Arc<Metrics>,
+        (store, asking): (&Arc<dyn Store>, &TaskTracker),
+        (tracker, cancel): (&TaskTracker, &CancellationToken),
+    ) -> Self {
+        let (name, set) = (pool.name().clone(), &config.pools[&**pool.name()]);
+        let room = Room::new(build::room(&set.sessions));
+        let on_loss = build::on_store_loss(&config.store);
+        let leases = Leases::new(store.clone(), key.into(), on_loss, asking.clone(), cancel.clone());
+        let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
+        registry.set_departure_linger(set.linger);
+        let settings = build::operations(&name, config);
+        let operations = Operations::new(name, settings, metrics.clone(), tracker, cancel);
+        let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
+        Self { pool, registry, supervisor, operations, cleanup }
+    }
+
+    /// What looks after its sessions, on `tracker` until `cancel`.
+    pub(super) fn attend(
+        &self,
+        set: &config::Pool,
+        ttl: Duration,
+        (tracker, cancel): (&TaskTracker, &CancellationToken),
+    ) {
+        let registry = self.registry.clone();
+        let sweep = async move {
+            let mut ticks = tokio::time::interval(SWEEP);
+            loop {
+                ticks.tick().await;
+                for () in registry.sweep(Instant::now()) {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
+        let keeper = Keeper::new(self.registry.clone(), ttl);
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(keeper.run()));
+        let router = Router::new(self.pool.clone(), self.registry.clone());
+        let mover = Mover::new(router, build::mover(set));
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
+        if let Some(idler) = Idler::new(self.registry.clone(), set.sessions.idle_timeout) {
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(idler.run()));
+        }
+    }
+
     /// Begins to delete what nobody needs any more.
-    fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>, metrics: &Metrics) {
+    pub(super) fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>, metrics: &Metrics) {
         let remover = || Remover::new(self.clone(), wall.clone(), store);
         let metrics = metrics.pool(self.pool.name());
         if let Some(cleaner) = Cleaner::new(remover(), metrics.clone()) {
@@ -191,19 +220,7 @@ fn start_pool(
         None => None,
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
-    let room = Room::new(build::room(&set.sessions));
-    let leases = Leases::new(
-        store.clone(),
-        pool_name.clone(),
-        build::on_store_loss(&config.store),
-        asking.clone(),
-        cancel.clone(),
-    );
-    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
-    registry.set_departure_linger(set.linger);
-    let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
-    let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
-    Ok(Squadron { pool, registry, supervisor, operations, cleanup })
+    Ok(Squadron::new((name, config, pool, supervisor), metrics, (store, asking), (tracker, cancel)))
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {

@@ -155,7 +155,7 @@ impl Probe {
         }
         let address = self.member.address().ok_or(Finding::NoAddress)?;
         let mut link = ProbeLink::dial(address, self.settings.connect_timeout).await?;
-        let greeting = time::timeout(timeout, link.greet(self.settings.token.as_ref())).await;
+        let greeting = time::timeout(timeout, link.greet(self.member.token(self.settings.token.as_ref()))).await;
         let identity = greeting.map_err(|_| Finding::Timeout)??;
         let spoken = self.settings.protocol.contains(&identity.protocol_version);
         self.member.identity.store(Some(Arc::new(identity)));
