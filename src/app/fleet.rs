@@ -14,7 +14,7 @@ use super::{
     tenants::Tenants,
 };
 use crate::{
-    backend::{probe, probe::ProbeObserver, resolve},
+    backend::{Dialer, probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
@@ -35,6 +35,8 @@ pub(super) struct Squadron {
     pub supervisor: Option<Supervisor>,
     pub operations: Operations,
     pub cleanup: Arc<Cleanup>,
+    /// How its backends are reached.
+    pub dialer: Dialer,
 }
 
 /// All pools by name.
@@ -170,6 +172,7 @@ fn start_pool(
     (store, asking): (&Arc<dyn Store>, &TaskTracker),
 ) -> Result<Squadron, AppError> {
     let (set, pool_name) = (&config.pools[name], Arc::<str>::from(name));
+    let dialer = Dialer::default();
     let members = match &set.supervise {
         Some(supervise) => {
             let names = build::instance_names(name, supervise);
@@ -181,7 +184,7 @@ fn start_pool(
         resolve::spawn(member.clone(), backend.address.to_string(), set.resolve_interval, tracker, cancel);
     }
     let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(metrics.clone(), &members));
-    probe::spawn(members.clone(), &Arc::new(build::probe(set)), &observer, tracker, cancel);
+    probe::spawn(members.clone(), &Arc::new(build::probe(set, dialer.clone())), &observer, tracker, cancel);
     let supervisor = match &set.supervise {
         Some(supervise) => {
             let settings = build::supervise(supervise, set);
@@ -202,13 +205,15 @@ fn start_pool(
     let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
     registry.set_departure_linger(set.linger);
     let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
-    let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
-    Ok(Squadron { pool, registry, supervisor, operations, cleanup })
+    let cleanup = Arc::new(Cleanup::new(build::cleanup(set, dialer.clone())));
+    Ok(Squadron { pool, registry, supervisor, operations, cleanup, dialer })
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {
-    let address = backend.address.ip().map(|ip| (ip, backend.address.port).into());
-    let member = Member::new(pool.clone(), backend.name.as_str().into(), backend.weight, address);
+    let member = Member::new(pool.clone(), backend.name.as_str().into(), backend.weight, backend.address.endpoint());
+    if let Some(host) = backend.address.host() {
+        member.set_server_name(host);
+    }
     if backend.drains() {
         member.begin_drain(Drain::begin(DrainCause::Config, "the config says so", None));
     }

@@ -28,7 +28,6 @@ mod upgrade;
 
 use std::{
     io::{self, Write as _},
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -48,6 +47,7 @@ use self::{
 };
 use crate::{
     config::Config,
+    model::Endpoint,
     store::OpenError,
     supervise::SuperviseError,
     telemetry::{Metrics, MetricsError, logs, logs::LogError},
@@ -73,7 +73,7 @@ pub enum AppError {
         /// The listener.
         name: String,
         /// Its address.
-        address: SocketAddr,
+        address: Endpoint,
         /// The system's reason.
         source: io::Error,
     },
@@ -110,7 +110,7 @@ pub struct Bound {
     /// `session`, `connection` or `admin`.
     pub mode: &'static str,
     /// Its address, with the port that it really got.
-    pub address: SocketAddr,
+    pub address: Endpoint,
 }
 
 /// Called with the open listeners once every backend is up.

@@ -26,8 +26,8 @@ pub use {
     token::{Token, TokenSource},
 };
 pub(super) use {
-    address::{address, bind, port_range},
-    basic::{count, number, path, switch, words},
+    address::{address, bind, listen, port_range},
+    basic::{count, file_mode, number, path, switch, words},
     choice::{Choice, choice, one_of},
     ephemeral::ephemeral,
     key_file::{jwks_file, pem_file},

@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{door::Door, lobby::Lobby, stage::Stages, turnlock::LockPolicy};
 use crate::{
+    backend::Dialer,
     model::Secret,
     route::Router,
     session::expiry::Ephemeral,
@@ -133,6 +134,8 @@ impl SessionSettings {
 pub struct Shared {
     /// What the operator set.
     pub settings: SessionSettings,
+    /// How its backends are reached.
+    pub dialer: Dialer,
     /// Where sessions go.
     pub router: Router,
     /// The wall between the pool's tenants; `None` in an open pool.
