@@ -38,6 +38,7 @@ impl Seen {
             let (census, usage) = (squadron.registry.census(), squadron.usage_in(&processes));
             let lifecycle = &self.app.metrics.pool(name).lifecycle;
             lifecycle.parked.set(census.values().map(|census| census.parked).sum());
+            lifecycle.live.set(census.values().map(|census| census.idle + census.busy + census.moving).sum());
             lifecycle.waiting.set(squadron.registry.room().waiting().cast_signed() as i64);
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
