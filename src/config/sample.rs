@@ -133,6 +133,17 @@ const SCENES: &[Scene] = &[
         &[],
     )
     .examples(&[("max_memory", "\"2GiB\""), ("max_descriptors", "800")]),
+    brief(
+        "[pool.found]",
+        || inner(File::outline(), &["pool"]),
+        "A pool whose CLIs come and go.",
+        &[("storage", "\"shared\"")],
+        &[],
+    )
+    .off(),
+    full("[pool.found.discovery]", || inner(File::outline(), &["pool", "discovery"]), &[], &[])
+        .off()
+        .instead(&["file"]),
     full(
         "[[tenant]]",
         || inner(File::outline(), &["tenant"]),

@@ -3,6 +3,7 @@
 mod address;
 mod basic;
 mod choice;
+mod dns;
 mod ephemeral;
 mod key_file;
 mod list;
@@ -29,6 +30,7 @@ pub(super) use {
     address::{address, bind, port_range},
     basic::{count, number, path, switch, words},
     choice::{Choice, choice, one_of},
+    dns::{dns_name, dns_server},
     ephemeral::ephemeral,
     key_file::{jwks_file, pem_file},
     list::list,
