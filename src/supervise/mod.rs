@@ -13,6 +13,7 @@
 //! | `process` | one process, seen from here |
 //! | `guard` | one process, seen from its guard |
 //! | `descendants` | who belongs to a guard, from `/proc` |
+//! | `outfit` | what one identity's CLI is given |
 //! | `usage` | what one process and its descendants use |
 //! | `hook` | the operator's command that restarts a backend which we did not start |
 //! | `ports` | free ports of a range |
@@ -25,6 +26,7 @@ mod descendants;
 pub mod guard;
 mod hook;
 mod keeper;
+mod outfit;
 mod output;
 mod ports;
 mod process;
@@ -36,7 +38,9 @@ mod supervisor_tests;
 mod usage;
 
 pub use hook::{Hook, HookCall, HookError};
+pub use outfit::{Kit, OutfitError, OutfitSettings, Outfitter, TokenError, TokenPrint, TokenSource};
+pub use ports::Ports;
 pub use redact::Redactor;
-pub use settings::{EnvValue, SuperviseError, SuperviseSettings};
+pub use settings::{Credentials, EnvValue, Limits, SuperviseError, SuperviseSettings};
 pub use supervisor::{ChildState, ChildStatus, RestartError, Supervisor};
 pub use usage::{Processes, Usage};

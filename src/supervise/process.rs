@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    guard,
+    guard::Orders,
     settings::{EnvValue, SuperviseSettings},
 };
 
@@ -101,6 +101,9 @@ impl Process {
 async fn greeting(control: &mut BufReader<UnixStream>) -> io::Result<Pid> {
     let mut line = String::new();
     control.read_line(&mut line).await?;
+    if let Some(why) = line.trim_end().strip_prefix("error ") {
+        return Err(io::Error::other(why.to_owned()));
+    }
     let pid = line.trim_end().strip_prefix("pid ").and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
     pid.ok_or_else(|| io::Error::other("the guard did not start the command"))
 }
@@ -110,13 +113,24 @@ fn exit_of(status: ExitStatus) -> Exit {
     code.or(status.signal().map(Exit::Signal)).unwrap_or(Exit::Unknown)
 }
 
+/// What the guard has to know.
+pub(super) fn orders(settings: &SuperviseSettings) -> Orders {
+    Orders {
+        grace: settings.stop_timeout,
+        lock: settings.lock.clone(),
+        credentials: settings.credentials,
+        limits: settings.limits.clone(),
+        ..Orders::default()
+    }
+}
+
 /// The guard's command line. A process group of its own keeps a Ctrl-C at our terminal away from it: we
 /// drain first.
 fn command(settings: &SuperviseSettings, name: &str, port: u16, control: OwnedFd) -> io::Result<Command> {
     let (program, words) = settings.guard.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let fill = |text: &str| text.replace("{port}", &port.to_string()).replace("{name}", name);
     let mut command = Command::new(program);
-    command.args(words).arg(guard::GRACE).arg(settings.stop_timeout.as_millis().to_string());
+    command.args(words).args(orders(settings).words());
     command.args(settings.command.iter().map(|word| fill(word)));
     command.stdin(Stdio::from(control)).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     for name in &settings.withhold_env {

@@ -100,7 +100,8 @@ impl Supervisor {
         settings.check(members.len())?;
         let cancel = cancel.child_token();
         let redactor = Arc::new(Redactor::new(settings.all_secrets()));
-        let ports = Ports::new(settings.host, settings.ports.clone());
+        let own = || Ports::new(settings.host, settings.ports.clone());
+        let ports = settings.landlord.clone().unwrap_or_else(own);
         let settings = Arc::new(settings);
         let keep = |member: Arc<Member>| {
             let (status, heard) = watch::channel(waiting(&member));
