@@ -5,10 +5,12 @@
 //! - `household`: one identity's own pool, and the CLI that runs in it now.
 //! - `steward`: the one task that decides who is started and who is stopped.
 //! - `starter`: one start.
+//! - `outfit`: what each is given.
 //! - `seen`: what operators see of them, and may want of them.
 //! - `settings`: what can be set.
 
 mod household;
+mod outfit;
 mod seen;
 mod settings;
 mod starter;
@@ -25,8 +27,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::settings::InstancesSettings;
 use self::{household::Household, steward::Steward};
+pub(super) use self::{outfit::settings as outfit, settings::InstancesSettings};
 use super::fleet::Squadron;
 use crate::{
     backend::Dialer,
@@ -35,6 +37,7 @@ use crate::{
     pool::{Member, Pool},
     route::{Instance, Quarters, Router},
     store::{Memory, Store},
+    supervise::Outfitter,
     telemetry::{Metrics, PoolMetrics},
     tenancy::Wall,
 };
@@ -42,6 +45,7 @@ use crate::{
 /// All instances of one pool.
 pub(super) struct Instances {
     settings: InstancesSettings,
+    outfitter: Arc<Outfitter>,
     site: Site,
     households: Mutex<BTreeMap<String, Arc<Household>>>,
     /// Woken when somebody wants or leaves an instance, or a CLI changes its state.
@@ -66,7 +70,8 @@ pub(super) struct Site {
 impl Instances {
     /// Nobody has one yet. [`Instances::begin`] starts the steward.
     pub(super) fn new(settings: InstancesSettings, site: Site, face: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { settings, site, households: Mutex::default(), bell: Arc::default(), face })
+        let outfitter = Outfitter::new(settings.outfit.clone());
+        Arc::new(Self { outfitter, settings, site, households: Mutex::default(), bell: Arc::default(), face })
     }
 
     /// The store of a dedicated pool: no other process has its sessions.
@@ -76,6 +81,10 @@ impl Instances {
 
     /// Starts and stops CLIs until the site's token is cancelled.
     pub(super) fn begin(self: &Arc<Self>) {
+        if let Some(every) = self.settings.token_check {
+            let watch = self.clone().watch_tokens(every);
+            self.site.tracker.spawn(self.site.cancel.clone().run_until_cancelled_owned(watch));
+        }
         let steward = Steward::new(self.clone());
         self.site.tracker.spawn(self.site.cancel.clone().run_until_cancelled_owned(steward.run()));
     }

@@ -83,6 +83,12 @@ impl fmt::Debug for TokenPrint {
     }
 }
 
+impl FromIterator<(String, Secret)> for TokenSource {
+    fn from_iter<T: IntoIterator<Item = (String, Secret)>>(tokens: T) -> Self {
+        Self::Given(tokens.into_iter().collect())
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Tokens {
     source: TokenSource,
