@@ -16,6 +16,7 @@
 //! | `outfit` | what one identity's CLI is given |
 //! | `usage` | what one process and its descendants use |
 //! | `hook` | the operator's command that restarts a backend which we did not start |
+//! | `spare` | a process that waits for its identity; `spare.js` runs in it |
 //! | `ports` | free ports of a range |
 //! | `backoff` | pauses between restarts |
 //! | `output` | a process's output in our log |
@@ -32,6 +33,7 @@ mod ports;
 mod process;
 mod redact;
 mod settings;
+mod spare;
 mod supervisor;
 #[cfg(test)]
 mod supervisor_tests;
@@ -42,5 +44,6 @@ pub use outfit::{Kit, OutfitError, OutfitSettings, Outfitter, TokenError, TokenP
 pub use ports::Ports;
 pub use redact::Redactor;
 pub use settings::{Credentials, EnvValue, Limits, SuperviseError, SuperviseSettings};
+pub use spare::{Spare, SpareError};
 pub use supervisor::{ChildState, ChildStatus, RestartError, Supervisor};
 pub use usage::{Processes, Usage};

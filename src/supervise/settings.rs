@@ -94,6 +94,8 @@ pub struct SuperviseSettings {
     pub output_lines_per_second: u32,
     /// As whom they run; as we do if not given.
     pub credentials: Option<Credentials>,
+    /// Nothing that they start can become another user.
+    pub sealed: bool,
     /// What each may use.
     pub limits: Limits,
     /// A folder in which only one of them may live at a time, whichever pilotfish starts it.
@@ -125,6 +127,7 @@ impl Default for SuperviseSettings {
             stable_after: Duration::from_secs(60),
             output_lines_per_second: 100,
             credentials: None,
+            sealed: false,
             limits: Limits::default(),
             lock: None,
             landlord: None,

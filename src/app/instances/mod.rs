@@ -5,6 +5,7 @@
 //! - `household`: one identity's own pool, and the CLI that runs in it now.
 //! - `steward`: the one task that decides who is started and who is stopped.
 //! - `starter`: one start.
+//! - `spares`: those that were started before.
 //! - `outfit`: what each is given.
 //! - `seen`: what operators see of them, and may want of them.
 //! - `settings`: what can be set.
@@ -13,6 +14,7 @@ mod household;
 mod outfit;
 mod seen;
 mod settings;
+mod spares;
 mod starter;
 mod steward;
 
@@ -27,7 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{household::Household, steward::Steward};
+use self::{household::Household, spares::Spares, steward::Steward};
 pub(super) use self::{outfit::settings as outfit, settings::InstancesSettings};
 use super::fleet::Squadron;
 use crate::{
@@ -46,6 +48,7 @@ use crate::{
 pub(super) struct Instances {
     settings: InstancesSettings,
     outfitter: Arc<Outfitter>,
+    spares: Spares,
     site: Site,
     households: Mutex<BTreeMap<String, Arc<Household>>>,
     /// Woken when somebody wants or leaves an instance, or a CLI changes its state.
@@ -71,7 +74,15 @@ impl Instances {
     /// Nobody has one yet. [`Instances::begin`] starts the steward.
     pub(super) fn new(settings: InstancesSettings, site: Site, face: Arc<Pool>) -> Arc<Self> {
         let outfitter = Outfitter::new(settings.outfit.clone());
-        Arc::new(Self { outfitter, settings, site, households: Mutex::default(), bell: Arc::default(), face })
+        Arc::new(Self {
+            outfitter,
+            spares: Spares::default(),
+            settings,
+            site,
+            households: Mutex::default(),
+            bell: Arc::default(),
+            face,
+        })
     }
 
     /// The store of a dedicated pool: no other process has its sessions.
@@ -115,6 +126,7 @@ impl Instances {
     /// Stops every CLI.
     pub(super) async fn stop(&self) {
         self.site.cancel.cancel();
+        self.stop_spares().await;
         for household in self.households() {
             if let Some(tenancy) = household.tenancy() {
                 tenancy.supervisor.stop_all().await;

@@ -11,7 +11,7 @@ use crate::{
     app::observer::Observer,
     backend::{probe, probe::ProbeObserver},
     pool::Member,
-    supervise::{OutfitError, SuperviseError, SuperviseSettings, Supervisor},
+    supervise::{OutfitError, Spare, SuperviseError, SuperviseSettings, Supervisor},
 };
 
 /// Why none was started.
@@ -27,7 +27,12 @@ pub(super) enum StartError {
 
 impl Instances {
     /// Starts a CLI for `household` in place number `slot`. It is healthy later.
-    pub(super) async fn start(&self, household: &Arc<Household>, slot: usize) -> Result<Arc<Tenancy>, StartError> {
+    pub(super) async fn start(
+        &self,
+        household: &Arc<Household>,
+        slot: usize,
+        spare: Option<Spare>,
+    ) -> Result<Arc<Tenancy>, StartError> {
         let site = &self.site;
         let token = connection_token();
         let kit = self.outfitter.kit(household.instance.who()).await?;
@@ -40,7 +45,7 @@ impl Instances {
         let members = vec![member.clone()];
         let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(site.metrics.clone(), &members));
         probe::spawn(members.clone(), &Arc::new(self.settings.probe.clone()), &observer, &site.tracker, &cancel);
-        let supervisor = Supervisor::start(settings, members, &site.tracker, &household.cancel)?;
+        let supervisor = Supervisor::start_with(settings, members, spare, &site.tracker, &household.cancel)?;
         let tenancy = Arc::new(Tenancy { member, supervisor, cancel, print, ending: false.into() });
         self.watch(&tenancy);
         Ok(tenancy)

@@ -37,6 +37,9 @@ fn become_it(parent: u32, orders: &Orders, command: &[OsString]) -> io::Result<s
     if let Some(credentials) = orders.credentials {
         drop_to(credentials)?;
     }
+    if orders.sealed {
+        thread::set_no_new_privs(true)?;
+    }
     // After the change of the user, which takes the leash off.
     process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if process::getppid().is_none_or(|pid| pid.as_raw_pid().cast_unsigned() != parent) {
@@ -75,12 +78,11 @@ pub(super) fn limit(pid: Option<Pid>, limits: &Limits) -> io::Result<()> {
     Ok(())
 }
 
-/// Nothing of the old user is left, and no program can bring it back. Only this thread changes; the exec that follows makes it the process.
+/// Nothing of the old user is left. Only this thread changes; the exec that follows makes it the process.
 fn drop_to(who: Credentials) -> io::Result<()> {
     let (uid, gid) = (rustix::process::Uid::from_raw(who.uid), rustix::process::Gid::from_raw(who.gid));
     thread::set_thread_groups(&[gid])?;
     thread::set_thread_res_gid(gid, gid, gid)?;
     thread::set_thread_res_uid(uid, uid, uid)?;
-    thread::set_no_new_privs(true)?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::supervise::settings::{Credentials, Limits};
 const GRACE: &str = "--grace-ms";
 const LOCK: &str = "--lock";
 const SPARE: &str = "--spare";
+const SEALED: &str = "--sealed";
 const LEASH: &str = "--leash";
 const GROUP: &str = "--cgroup";
 const USER: &str = "--uid";
@@ -31,6 +32,8 @@ pub(in crate::supervise) struct Orders {
     pub lock: Option<PathBuf>,
     /// The command waits for its identity.
     pub spare: bool,
+    /// Nothing that the command starts can become another user.
+    pub sealed: bool,
     /// Only become the command, tied to the life of this process.
     pub leash: Option<u32>,
     /// As whom the command runs.
@@ -51,6 +54,7 @@ impl Orders {
                 GRACE => orders.grace = Duration::from_millis(number(value)?),
                 LOCK => orders.lock = Some(value.into()),
                 SPARE => orders.spare = true,
+                SEALED => orders.sealed = true,
                 LEASH => orders.leash = Some(number(value)?),
                 GROUP => limits.cgroup = Some(value.into()),
                 USER => uid = Some(number(value)?),
@@ -81,10 +85,11 @@ impl Orders {
                 words.extend([OsString::from(option), value]);
             }
         };
-        let Self { grace, lock, spare, leash, credentials, limits } = self;
+        let Self { grace, lock, spare, sealed, leash, credentials, limits } = self;
         say(GRACE, Some(grace.as_millis().to_string().into()));
         say(LOCK, lock.as_ref().map(Into::into));
         say(SPARE, spare.then(|| "1".into()));
+        say(SEALED, sealed.then(|| "1".into()));
         say(LEASH, written(*leash));
         say(GROUP, limits.cgroup.as_ref().map(Into::into));
         say(USER, written(credentials.map(|who| who.uid)));
@@ -126,6 +131,7 @@ mod tests {
             grace: Duration::from_millis(1500),
             lock: Some("/homes/a b".into()),
             spare: true,
+            sealed: true,
             leash: Some(12),
             credentials: Some(Credentials { uid: 20_001, gid: 20_000 }),
             limits,

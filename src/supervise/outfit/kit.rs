@@ -51,9 +51,7 @@ impl Kit {
         let own = [plain("HOME", home.clone()), plain("TMPDIR", format!("{home}/tmp"))];
         settings.env.retain(|(name, _)| !own.iter().any(|(own, _)| own == name));
         settings.env.extend(own);
-        if let Some(programs) = self.programs.filter(|_| !has(&settings, programs::VARIABLE)) {
-            settings.env.push(plain(programs::VARIABLE, programs.display().to_string()));
-        }
+        programs::offer(&mut settings, self.programs.as_deref());
         // A token of pilotfish's own environment is nobody's.
         let unset = OTHER_TOKENS.into_iter().chain([TOKEN]).filter(|name| !has(&settings, name)).map(str::to_owned);
         let unset: Vec<_> = unset.collect();
@@ -66,6 +64,7 @@ impl Kit {
         settings.copilot_home = Some(home);
         settings.lock = Some(self.home);
         settings.credentials = self.credentials;
+        settings.sealed = self.credentials.is_some();
         settings.limits = self.limits;
         settings
     }

@@ -26,7 +26,10 @@ pub use self::{
     token::{TokenError, TokenPrint, TokenSource},
 };
 use self::{template::Template, token::Tokens};
-use super::settings::{Credentials, Limits};
+use super::{
+    settings::{Credentials, Limits, SuperviseSettings},
+    spare::{Spare, SpareError},
+};
 use crate::model::Identity;
 
 /// How identities are outfitted.
@@ -132,19 +135,21 @@ impl Outfitter {
         Ok(self.tokens.of(who).await?.as_ref().map(TokenPrint::of))
     }
 
+    /// Starts a CLI for whoever comes next. `pool` is what all of them have.
+    ///
+    /// # Errors
+    /// See [`Spare::start`].
+    pub async fn spare(&self, mut pool: SuperviseSettings, name: Arc<str>) -> Result<Spare, SpareError> {
+        programs::offer(&mut pool, self.common().await.programs.as_deref());
+        pool.sealed = self.settings.uids.is_some();
+        let own = self.own_folder();
+        home::passage(&own).map_err(io::Error::other)?;
+        Spare::start(pool, name, &own.join("spare")).await
+    }
+
     /// The folder beside the homes that is ours.
-    pub(super) fn own_folder(&self) -> PathBuf {
+    fn own_folder(&self) -> PathBuf {
         self.home.fixed().join(home::OWN)
-    }
-
-    /// Whether they run as users of their own.
-    pub(super) fn changes_users(&self) -> bool {
-        self.settings.uids.is_some()
-    }
-
-    /// The folder with the CLI's own files, if it could be made.
-    pub(super) async fn programs(&self) -> Option<PathBuf> {
-        self.common().await.programs.clone()
     }
 
     async fn common(&self) -> &Common {

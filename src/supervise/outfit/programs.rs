@@ -14,6 +14,7 @@ use std::{
 use tokio::{process::Command, time};
 
 use super::home;
+use crate::supervise::settings::{EnvValue, SuperviseSettings};
 
 /// The variable that tells the CLI where the files are.
 pub(super) const VARIABLE: &str = "COPILOT_PKG_CACHE_HOME";
@@ -52,6 +53,13 @@ pub(super) async fn share(program: &str, own: &Path) -> Option<PathBuf> {
             tracing::info!(reason = why, "every home gets a copy of the CLI's files of its own: slower first starts");
             None
         }
+    }
+}
+
+/// Tells the CLI where its files are, unless the operator has.
+pub(super) fn offer(settings: &mut SuperviseSettings, programs: Option<&Path>) {
+    if let Some(programs) = programs.filter(|_| !settings.env.iter().any(|(name, _)| name == VARIABLE)) {
+        settings.env.push((VARIABLE.to_owned(), EnvValue::Plain(programs.display().to_string())));
     }
 }
 
