@@ -14,6 +14,7 @@ use super::{
 use crate::{
     route::{Phase, Trouble},
     session::relocation::Cause,
+    supervise::Spare,
     telemetry::InstanceStart,
 };
 
@@ -71,7 +72,11 @@ impl Steward {
             self.look_at(household, now);
         }
         self.taken = households.iter().filter_map(|household| household.place()).collect();
+        self.taken.extend(self.all.spares.places());
         let queued = self.serve_queue(&households, now).await;
+        if !queued && let Some(slot) = self.free_slot().filter(|slot| self.all.refill(Some(*slot))) {
+            self.taken.insert(slot);
+        }
         self.forget(&households, now);
         let resting = |household: &Arc<Household>| household.instance.phase() == Phase::Resting;
         queued || households.iter().any(resting)
@@ -201,8 +206,12 @@ impl Steward {
         let mut coming = households.iter().filter(|household| is_leaving(household)).count();
         let mut queued = false;
         for (_, household) in waiting {
+            if let Some((slot, spare)) = self.all.spares.take() {
+                self.start(household, slot, Some(spare));
+                continue;
+            }
             if let Some(slot) = self.free_slot() {
-                self.start(household, slot);
+                self.start(household, slot, None);
                 continue;
             }
             queued = true;
@@ -239,16 +248,17 @@ impl Steward {
         let _ = idle.into_iter().any(|household| Self::ask_to_rest(household, Why::Capacity, now));
     }
 
-    fn start(&mut self, household: &Arc<Household>, slot: usize) {
+    fn start(&mut self, household: &Arc<Household>, slot: usize, spare: Option<Spare>) {
         self.taken.insert(slot);
         household.set_place(Some(slot));
         let since = household.instance.wanted().unwrap_or_else(Instant::now);
-        household.record.lock().awaited = Some((since, InstanceStart::Cold));
+        household.record.lock().awaited =
+            Some((since, if spare.is_some() { InstanceStart::Warm } else { InstanceStart::Cold }));
         household.instance.advance(Phase::Starting);
         let (all, household) = (self.all.clone(), household.clone());
         tracing::info!(pool = %all.site.pool, tenant = %household.instance.who(), slot, "a CLI of one's own starts");
         self.all.site.tracker.spawn(async move {
-            match all.start(&household, slot).await {
+            match all.start(&household, slot, spare).await {
                 Ok(tenancy) => {
                     household.set_tenancy(Some(tenancy));
                     all.show();
