@@ -6,9 +6,11 @@ use std::{
     time::Duration,
 };
 
-use super::{cleanup::CleanupSettings, operations::OperationsSettings, recycle::RecycleSettings};
+use super::{
+    cleanup::CleanupSettings, instances::InstancesSettings, operations::OperationsSettings, recycle::RecycleSettings,
+};
 use crate::{
-    backend::{ErrandSettings, probe::ProbeSettings},
+    backend::{Dialer, ErrandSettings, probe::ProbeSettings},
     config,
     health::{Thresholds, WearLimits},
     pool::{HashKey, Policy, PoolSettings, Storage},
@@ -106,7 +108,7 @@ const VISIT: Duration = Duration::from_secs(10);
 /// A backend looks at each of its sessions on the disk before it says the first word of their list.
 const LIST: Duration = Duration::from_secs(120);
 
-pub(super) fn cleanup(pool: &config::Pool) -> CleanupSettings {
+pub(super) fn cleanup(pool: &config::Pool, dialer: Dialer) -> CleanupSettings {
     let set = &pool.cleanup;
     let exclude = || Patterns::new(set.exclude.iter().map(String::as_str));
     CleanupSettings {
@@ -117,6 +119,7 @@ pub(super) fn cleanup(pool: &config::Pool) -> CleanupSettings {
         ephemeral: !pool.sessions.ephemeral.is_empty(),
         linger: pool.linger,
         visits: ErrandSettings {
+            dialer,
             token: pool.connection_token.clone(),
             connect_timeout: pool.connect_timeout,
             timeout: VISIT,
@@ -171,9 +174,10 @@ pub(super) fn recycle(pool: &config::Pool) -> Option<RecycleSettings> {
     limits.any().then_some(RecycleSettings { limits, check_interval: set.check_interval, hook })
 }
 
-pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {
+pub(super) fn probe(pool: &config::Pool, dialer: Dialer) -> ProbeSettings {
     let health = &pool.health;
     ProbeSettings {
+        dialer,
         interval: health.interval,
         timeout: health.timeout,
         connect_timeout: pool.connect_timeout.min(health.timeout),
@@ -263,7 +267,7 @@ pub(super) fn supervise(set: &config::Supervise, pool: &config::Pool) -> Supervi
         env: env.collect(),
         withhold_env: if set.clear_env { everything_but_path_and_home() } else { Vec::new() },
         working_dir: set.working_directory.clone(),
-        copilot_home: set.home.as_ref().map(|home| home.display().to_string()),
+        copilot_home: set.home.as_ref().map(|home| home.as_str().to_owned()),
         connection_token: pool.connection_token.clone(),
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: set.port_range.first..=set.port_range.last,
@@ -281,10 +285,25 @@ fn everything_but_path_and_home() -> Vec<String> {
     names.filter(|name| name != "PATH" && name != "HOME").collect()
 }
 
+/// How identities get backends of their own; `None` where they share them.
+pub(super) fn instances(pool: &config::Pool) -> Option<InstancesSettings> {
+    let (set, supervised) = (&pool.instances, pool.supervise.as_ref().filter(|_| pool.is_isolated())?);
+    let withhold_env = everything_but_path_and_home();
+    Some(InstancesSettings {
+        by_user: pool.isolation == config::Isolation::User,
+        most: set.max_instances as usize,
+        spares: set.warm_spares as usize,
+        idle_stop: Some(set.idle_stop).filter(|limit| !limit.is_zero()),
+        queue_timeout: set.queue_timeout,
+        supervise: SuperviseSettings { withhold_env, ..supervise(supervised, pool) },
+        probe: probe(pool, Dialer::default()),
+    })
+}
+
 /// The names of a supervised pool's instances.
 pub(super) fn instance_names(pool: &str, set: &config::Supervise) -> Vec<Arc<str>> {
     let prefix = set.name_prefix.as_deref().unwrap_or(pool);
-    (1..=set.count).map(|number| format!("{prefix}-{number}").into()).collect()
+    (1..=set.processes()).map(|number| format!("{prefix}-{number}").into()).collect()
 }
 
 /// How long a pin outlives a client that was lost. The runtime cleans a session up within milliseconds of its connection's

@@ -74,7 +74,7 @@ fn serve_quickstart(text: String, ready: quickstart::Ready) -> ExitCode {
         }
     };
     let announce = move |bound: &[crate::app::Bound]| {
-        let address = |name: &str| bound.iter().find(|bound| bound.name == name).map(|bound| bound.address);
+        let address = |name: &str| bound.iter().find(|bound| bound.name == name).and_then(|bound| bound.address.tcp());
         if let (Some(sdk), Some(admin)) = (address("sdk"), address("admin")) {
             ready(quickstart::Addresses { sdk, admin });
         }

@@ -35,9 +35,11 @@ fn squadron_with(pool: &str, names: &[&str], settings: OperationsSettings) -> Ar
     let metrics = Arc::new(Metrics::new(&[]).unwrap());
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
     Arc::new(Squadron {
+        dialer: crate::backend::Dialer::default(),
         pool: Arc::new(Pool::new(pool, PoolSettings::default(), members)),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,
+        instances: None,
         operations: Operations::new(pool.into(), settings, metrics, &tracker, &cancel),
         cleanup: Arc::new(Cleanup::none()),
     })

@@ -23,9 +23,11 @@ fn recycler(limits: WearLimits, names: &[&str]) -> Recycler {
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
     let settings = OperationsSettings { drain_timeout: SECOND, sessions_stay: false };
     let squadron = Squadron {
+        dialer: crate::backend::Dialer::default(),
         pool: Arc::new(Pool::new("p", PoolSettings::default(), names.iter().map(member).collect())),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,
+        instances: None,
         operations: Operations::new("p".into(), settings, metrics.clone(), &tracker, &cancel),
         cleanup: Arc::new(Cleanup::none()),
     };

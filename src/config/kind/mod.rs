@@ -3,7 +3,9 @@
 mod address;
 mod basic;
 mod choice;
+mod dns;
 mod ephemeral;
+mod identity;
 mod key_file;
 mod list;
 mod log_filter;
@@ -20,16 +22,19 @@ mod words;
 
 pub use {
     address::{Address, PortRange},
+    identity::{HomeTemplate, IdRange},
     key_file::{KeyFile, read_key_file},
     secret::{WatchedSecret, read_secret_file},
     template::Template,
     token::{Token, TokenSource},
 };
 pub(super) use {
-    address::{address, bind, port_range},
-    basic::{count, number, path, switch, words},
+    address::{address, bind, listen, port_range},
+    basic::{count, file_mode, number, path, switch, words},
     choice::{Choice, choice, one_of},
+    dns::{dns_name, dns_server},
     ephemeral::ephemeral,
+    identity::{env_names, home_template, id_range},
     key_file::{jwks_file, pem_file},
     list::list,
     log_filter::log_filter,

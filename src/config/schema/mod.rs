@@ -1,7 +1,9 @@
 //! The tables of the file. Each key is declared here and nowhere else.
 
 mod cleanup;
+mod discovery;
 mod health;
+mod instances;
 mod jwt;
 mod listener;
 mod pool;
@@ -14,7 +16,10 @@ mod tenant;
 mod wall;
 
 pub use cleanup::Cleanup;
+pub(super) use discovery::BackendsFile;
+pub use discovery::{Discovery, Records};
 pub use health::{Health, OnDown, ProtocolRange};
+pub use instances::{InstanceLimits, Instances, Isolation};
 pub use jwt::{Algorithm, Jwt};
 pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};
 pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};

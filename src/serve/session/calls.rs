@@ -83,7 +83,7 @@ impl Client {
             "call"
         );
         if let Some(over) = self.turned_away.take() {
-            self.shared.door.refused(self.caller.address.ip(), self.now);
+            self.shared.door.refused(self.caller.address.host(), self.now);
             self.refuse_over(&call, &over, Rule::Connections, out);
             return self.close(ClientEnd::Unauthenticated, out);
         }
@@ -93,7 +93,7 @@ impl Client {
         if let Err((reason, message)) = self.may_call(&call) {
             return self.refuse(&call, reason, message, out);
         }
-        if !self.passes_wall(&call, &name, out) {
+        if self.is_refused_entry(&call, out) || !self.passes_wall(&call, &name, out) {
             return;
         }
         if id.is_none() && !matches!(row.route, Route::Cancel) && method == Methods::UNKNOWN {

@@ -41,12 +41,15 @@ impl Client {
             Err(TurnedAway::Full(over)) => {
                 // It is known, and one too many.
                 self.waits = None;
-                self.shared.door.refused(self.caller.address.ip(), self.now);
+                self.shared.door.refused(self.caller.address.host(), self.now);
                 self.refuse_over(call, &over, Rule::Connections, out);
                 return self.close(ClientEnd::Unauthenticated, out);
             }
         }
         (self.authenticated, self.waits) = (true, None);
+        if self.connects_later(call, out) {
+            return;
+        }
         self.setup.set_connect(params);
         match call.id {
             Some(id) => self.connect_general(id, out),
@@ -86,8 +89,8 @@ impl Client {
     /// A wrong token: answered as the runtime does it, but not borne for ever.
     fn turn_away(&mut self, call: &Call<'_>, out: &mut Output) {
         self.failed_tries = self.failed_tries.saturating_add(1);
-        self.shared.patience.failed(self.caller.address.ip(), self.now);
-        self.shared.door.refused(self.caller.address.ip(), self.now);
+        self.shared.patience.failed(self.caller.address.host(), self.now);
+        self.shared.door.refused(self.caller.address.host(), self.now);
         self.count_refusal_of(Some((call, None)), Rule::Login);
         self.refuse(call, Reason::AuthenticationFailed, "AUTHENTICATION_FAILED", out);
         if self.failed_tries >= TRIES {
@@ -102,9 +105,9 @@ impl Client {
         };
         let method = Methods::get().find("connect");
         self.requests.open(id.clone(), Open { link, method, started: self.now, purpose: Purpose::Connect });
-        let token = self.shared.settings.backend_token.as_ref();
-        let Some(body) = self.setup.connect().map(|connect| connect.body(id, token)) else { return };
         let Some(Some(link_state)) = self.links.get_mut(link as usize) else { return };
+        let token = link_state.member.token(self.shared.settings.backend_token.as_ref());
+        let Some(body) = self.setup.connect().map(|connect| connect.body(id, token)) else { return };
         match link_state.state {
             State::Ready => self.say(link, &body, out),
             State::Dialing(_) if link_state.greeted_by.is_none() => link_state.greeted_by = Some(id.clone()),
@@ -123,8 +126,8 @@ impl Client {
 
     /// The link's socket is open: greets it with the client's own `connect`, or with one of ours.
     pub(super) fn greet(&mut self, id: LinkId, out: &mut Output) {
-        let token = self.shared.settings.backend_token.clone();
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
+        let token = link.member.token(self.shared.settings.backend_token.as_ref()).cloned();
         let client_id = link.greeted_by.clone();
         let body = match (&client_id, self.setup.connect()) {
             (Some(client_id), Some(params)) => params.body(client_id, token.as_ref()),

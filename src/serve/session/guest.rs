@@ -119,12 +119,17 @@ impl Client {
     fn welcome(&mut self, guest: Guest) {
         let limit = guest.tenant.quota.live_sessions().map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         self.bell.bear(Bearer { tenant: guest.who.tenant.clone(), limit });
+        self.move_in(&guest.who);
         self.guest = Some(guest);
     }
 
     /// How long this client's `connect` has to wait for what its address did.
     pub(super) fn delay(&self) -> Duration {
-        if self.shared.asks() { self.shared.patience.delay(self.caller.address.ip(), self.now) } else { Duration::ZERO }
+        if self.shared.asks() {
+            self.shared.patience.delay(self.caller.address.host(), self.now)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Takes the frame out of the tenant's quota. `false`: it is over it, and the frame was answered. An answer of the client

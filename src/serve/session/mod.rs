@@ -11,6 +11,7 @@
 //! - `seating`, `holding`: what a session needs before it is opened, a seat and a hold; `parked`: one that lives nowhere; `lost`:
 //!   one that cannot be had any more.
 //! - `turnlock`: prompts of clients that share a session wait for their turn.
+//! - `dwelling`: a client whose identity has a backend of its own, which may have to be started.
 //! - `drained`: links that nobody needs; `stalled`: a turn of which nothing is heard.
 //! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
 //! - `kind`: sessions that end with their clients.
@@ -26,6 +27,7 @@ mod chunk;
 mod client;
 mod door;
 mod drained;
+mod dwelling;
 mod ending;
 mod existence;
 mod gathering;
@@ -91,14 +93,15 @@ impl SessionMode {
     /// What the accept loop does with a client: one tracked task for it.
     pub fn handler(&self) -> Handler {
         let shared = self.shared.clone();
-        Arc::new(move |socket, address, seat| {
-            if shared.may_turn_away() && !shared.door.admits(address.ip(), Instant::now()) {
+        Arc::new(move |visitor| {
+            let host = visitor.peer.host();
+            if shared.may_turn_away() && !shared.door.admits(host, Instant::now()) {
                 shared.listener.rejected.get(Rejection::Denied).inc();
                 return;
             }
-            Keepalive::within(shared.settings.client_timeout).ask(&socket);
-            let place = shared.asks().then(|| shared.lobby.enter(address.ip()));
-            let client = Client::new(shared.clone(), socket, address, seat, place);
+            Keepalive::within(shared.settings.client_timeout).ask(&visitor.socket);
+            let place = shared.asks().then(|| shared.lobby.enter(host));
+            let client = Client::new(shared.clone(), visitor, place);
             shared.tracker.spawn(client.run());
         })
     }
