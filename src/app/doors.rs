@@ -15,7 +15,7 @@ use crate::{
     admin,
     config::{Config, Mode},
     pool::Load,
-    route::Router,
+    route::{Quarters, Router},
     serve::{
         accept::{self, Gate, Listener},
         connection::{Choose, ConnectionMode},
@@ -122,7 +122,7 @@ fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
     SessionMode::new(Shared {
         settings: build::session(set, pool, wall.as_deref(), app.config.admin.tenant_metrics),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
-        quarters: None,
+        quarters: squadron.instances.clone().map(|instances| instances as Arc<dyn Quarters>),
         wall,
         login: app.tenants.login(&set.name),
         patience: app.tenants.patience(),

@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     AppError, build,
     cleanup::{Cleaner, Cleanup, Departures, Remover},
+    instances::{Instances, InstancesSettings, Site},
     observer::Observer,
     operations::Operations,
     recycle::Recycler,
@@ -18,7 +19,7 @@ use crate::{
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
-    session::{Keeper, Leases, Registry, Room},
+    session::{Census, Keeper, Leases, Registry, Room},
     store::Store,
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
@@ -33,6 +34,8 @@ pub(super) struct Squadron {
     pub pool: Arc<Pool>,
     pub registry: Arc<Registry>,
     pub supervisor: Option<Supervisor>,
+    /// Where each identity has a backend of its own. The pool shows them all; their sessions are theirs.
+    pub instances: Option<Arc<Instances>>,
     pub operations: Operations,
     pub cleanup: Arc<Cleanup>,
 }
@@ -47,7 +50,7 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Starts every pool's probes, look-ups and CLIs on `tracker` until `cancel`.
     pub(super) fn start(
-        config: &Config,
+        config: &Arc<Config>,
         metrics: &Arc<Metrics>,
         tenants: &Tenants,
         store: &Arc<dyn Store>,
@@ -56,6 +59,20 @@ impl Fleet {
     ) -> Result<Self, AppError> {
         let (mut pools, asking) = (BTreeMap::new(), TaskTracker::new());
         for (name, set) in &config.pools {
+            if let Some(settings) = build::instances(set) {
+                let site = Site {
+                    pool: name.as_str().into(),
+                    config: config.clone(),
+                    metrics: metrics.clone(),
+                    wall: tenants.wall(name),
+                    store: Instances::store(),
+                    asking: asking.clone(),
+                    tracker: tracker.clone(),
+                    cancel: cancel.child_token(),
+                };
+                pools.insert(name.clone(), Arc::new(Squadron::of_instances(settings, site)));
+                continue;
+            }
             let squadron = start_pool(name, config, metrics, (tracker, cancel), (store, &asking))?;
             let squadron = Arc::new(squadron);
             squadron.attend(set, config.store.ttl, (tracker, cancel));
@@ -108,6 +125,9 @@ impl Fleet {
             if let Some(supervisor) = &squadron.supervisor {
                 supervisor.stop_all().await;
             }
+            if let Some(instances) = &squadron.instances {
+                instances.stop().await;
+            }
         }
     }
 }
@@ -129,7 +149,44 @@ impl Squadron {
         let settings = build::operations(&name, config);
         let operations = Operations::new(name, settings, metrics.clone(), tracker, cancel);
         let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
-        Self { pool, registry, supervisor, operations, cleanup }
+        Self { pool, registry, supervisor, instances: None, operations, cleanup }
+    }
+
+    /// A pool in which each identity has a backend of its own.
+    fn of_instances(settings: InstancesSettings, site: Site) -> Self {
+        let set = &site.config.pools[&*site.pool];
+        let pool = Arc::new(Pool::new(site.pool.clone(), build::pool(set), Vec::new()));
+        let lasting = (&site.tracker, &site.cancel);
+        let face =
+            Self::new((&site.pool, &site.config, pool, None), &site.metrics, (&site.store, &site.asking), lasting);
+        let instances = Instances::new(settings, site, face.pool.clone());
+        instances.begin();
+        Self { instances: Some(instances), ..face }
+    }
+
+    /// This one, or those that it is made of.
+    pub(super) fn parts(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        self.instances.as_ref().map_or_else(|| vec![self.clone()], |instances| instances.squadrons())
+    }
+
+    /// Where each of its sessions is, by backend.
+    pub(super) fn census(self: &Arc<Self>) -> AHashMap<Arc<str>, Census> {
+        let mut all = AHashMap::<Arc<str>, Census>::new();
+        for (backend, census) in self.parts().iter().flat_map(|part| part.registry.census()) {
+            *all.entry(backend).or_default() += census;
+        }
+        all
+    }
+
+    /// Whether its backends are processes of ours.
+    pub(super) fn is_supervised(&self) -> bool {
+        self.supervisor.is_some() || self.instances.is_some()
+    }
+
+    /// The process of each backend that we started.
+    fn processes(&self) -> Option<Vec<(Arc<str>, u32)>> {
+        let supervised = self.supervisor.as_ref().map(Supervisor::running);
+        supervised.or_else(|| self.instances.as_ref().map(|instances| instances.processes()))
     }
 
     /// What looks after its sessions, on `tracker` until `cancel`.
@@ -174,8 +231,7 @@ impl Squadron {
 
     /// What the processes of each backend use that we started.
     pub(super) async fn usage(&self) -> AHashMap<Arc<str>, Usage> {
-        let Some(supervisor) = &self.supervisor else { return AHashMap::new() };
-        let running = supervisor.running();
+        let Some(running) = self.processes() else { return AHashMap::new() };
         let look = tokio::task::spawn_blocking(move || used_by(&Processes::read(), running));
         // It can only fail by a panic, or because everything ends.
         look.await.unwrap_or_default()
@@ -183,7 +239,7 @@ impl Squadron {
 
     /// The same from `all`, on a thread that may block.
     pub(super) fn usage_in(&self, all: &LazyCell<Processes>) -> AHashMap<Arc<str>, Usage> {
-        self.supervisor.as_ref().map(|supervisor| used_by(all, supervisor.running())).unwrap_or_default()
+        self.processes().map(|running| used_by(all, running)).unwrap_or_default()
     }
 }
 

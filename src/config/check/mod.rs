@@ -3,6 +3,7 @@
 mod addresses;
 mod cleanups;
 mod discoveries;
+mod isolation;
 mod jwts;
 mod listeners;
 mod logins;
@@ -34,6 +35,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     pools::check(file, reader);
     discoveries::check(file, reader);
     supervised::check(file, reader);
+    isolation::check(file, reader);
     recycles::check(file, reader);
     cleanups::check(file, reader);
     jwts::check(file, reader);

@@ -82,7 +82,8 @@ fn state(reader: &mut Reader<'_>, path: &str, backend: &Backend) {
 /// nothing that we should guess. A pool that only moves bytes has no sessions to lose.
 fn storage(reader: &mut Reader<'_>, path: &str, pool: &Pool, users: &[Mode]) {
     let key = format!("{path}.storage");
-    let matters = (pool.backends.len() > 1 || pool.discovery.is_some()) && (users.is_empty() || users.contains(&Mode::Session));
+    let matters =
+        (pool.backends.len() > 1 || pool.discovery.is_some()) && (users.is_empty() || users.contains(&Mode::Session));
     if pool.storage.is_none() && matters && reader.is_sound(&key) {
         let hint = "\"shared\" if they have one COPILOT_HOME, \"local\" if each has its own".to_owned();
         reader.error(&key, "nothing", "\"shared\" or \"local\" for more than one backend", Some(hint));

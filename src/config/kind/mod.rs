@@ -5,6 +5,7 @@ mod basic;
 mod choice;
 mod dns;
 mod ephemeral;
+mod identity;
 mod key_file;
 mod list;
 mod log_filter;
@@ -21,6 +22,7 @@ mod words;
 
 pub use {
     address::{Address, PortRange},
+    identity::{HomeTemplate, IdRange},
     key_file::{KeyFile, read_key_file},
     secret::{WatchedSecret, read_secret_file},
     template::Template,
@@ -32,6 +34,7 @@ pub(super) use {
     choice::{Choice, choice, one_of},
     dns::{dns_name, dns_server},
     ephemeral::ephemeral,
+    identity::{env_names, home_template, id_range},
     key_file::{jwks_file, pem_file},
     list::list,
     log_filter::log_filter,

@@ -3,6 +3,7 @@
 mod cleanup;
 mod discovery;
 mod health;
+mod instances;
 mod jwt;
 mod listener;
 mod pool;
@@ -18,6 +19,7 @@ pub use cleanup::Cleanup;
 pub(super) use discovery::BackendsFile;
 pub use discovery::{Discovery, Records};
 pub use health::{Health, OnDown, ProtocolRange};
+pub use instances::{InstanceLimits, Instances, Isolation};
 pub use jwt::{Algorithm, Jwt};
 pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};
 pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};

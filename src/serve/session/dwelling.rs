@@ -44,8 +44,7 @@ impl Client {
         let instance = quarters.of(who);
         self.shared = Arc::new(self.shared.at(&instance));
         instance.router().registry().enter(&self.bell);
-        self.dwelling =
-            Some(Box::new(Dwelling { instance, inside: None, waits: None, connect: None, refusal: None }));
+        self.dwelling = Some(Box::new(Dwelling { instance, inside: None, waits: None, connect: None, refusal: None }));
     }
 
     /// Whether a frame of the client has to wait until its backend serves.
