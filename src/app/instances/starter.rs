@@ -39,7 +39,7 @@ impl Instances {
         });
         let cancel = household.cancel.child_token();
         let members = vec![member.clone()];
-        let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(site.metrics.clone(), &members));
+        let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(site.metrics.clone()));
         probe::spawn(members.clone(), &Arc::new(self.settings.probe.clone()), &observer, &site.tracker, &cancel);
         let supervisor = Supervisor::start(settings, members, &site.tracker, &household.cancel)?;
         let tenancy = Arc::new(Tenancy { member, supervisor, cancel, ending: false.into() });
