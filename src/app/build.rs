@@ -10,7 +10,7 @@ use super::{
     cleanup::CleanupSettings, instances::InstancesSettings, operations::OperationsSettings, recycle::RecycleSettings,
 };
 use crate::{
-    backend::{ErrandSettings, probe::ProbeSettings},
+    backend::{Dialer, ErrandSettings, probe::ProbeSettings},
     config,
     health::{Thresholds, WearLimits},
     pool::{HashKey, Policy, PoolSettings, Storage},
@@ -108,7 +108,7 @@ const VISIT: Duration = Duration::from_secs(10);
 /// A backend looks at each of its sessions on the disk before it says the first word of their list.
 const LIST: Duration = Duration::from_secs(120);
 
-pub(super) fn cleanup(pool: &config::Pool) -> CleanupSettings {
+pub(super) fn cleanup(pool: &config::Pool, dialer: Dialer) -> CleanupSettings {
     let set = &pool.cleanup;
     let exclude = || Patterns::new(set.exclude.iter().map(String::as_str));
     CleanupSettings {
@@ -119,6 +119,7 @@ pub(super) fn cleanup(pool: &config::Pool) -> CleanupSettings {
         ephemeral: !pool.sessions.ephemeral.is_empty(),
         linger: pool.linger,
         visits: ErrandSettings {
+            dialer,
             token: pool.connection_token.clone(),
             connect_timeout: pool.connect_timeout,
             timeout: VISIT,
@@ -173,9 +174,10 @@ pub(super) fn recycle(pool: &config::Pool) -> Option<RecycleSettings> {
     limits.any().then_some(RecycleSettings { limits, check_interval: set.check_interval, hook })
 }
 
-pub(super) fn probe(pool: &config::Pool) -> ProbeSettings {
+pub(super) fn probe(pool: &config::Pool, dialer: Dialer) -> ProbeSettings {
     let health = &pool.health;
     ProbeSettings {
+        dialer,
         interval: health.interval,
         timeout: health.timeout,
         connect_timeout: pool.connect_timeout.min(health.timeout),
@@ -294,7 +296,7 @@ pub(super) fn instances(pool: &config::Pool) -> Option<InstancesSettings> {
         idle_stop: Some(set.idle_stop).filter(|limit| !limit.is_zero()),
         queue_timeout: set.queue_timeout,
         supervise: SuperviseSettings { withhold_env, ..supervise(supervised, pool) },
-        probe: probe(pool),
+        probe: probe(pool, Dialer::default()),
     })
 }
 

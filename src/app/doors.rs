@@ -1,6 +1,6 @@
 //! Sockets: all bound before anything starts, opened when everything behind them stands.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use pingora_core::services::Service as _;
 use tokio::{sync::watch, task::JoinSet};
@@ -14,10 +14,11 @@ use super::{
 use crate::{
     admin,
     config::{Config, Mode},
+    model::Endpoint,
     pool::Load,
     route::{Quarters, Router},
     serve::{
-        accept::{self, Gate, Listener},
+        accept::{Gate, Listener, Listening},
         connection::{Choose, ConnectionMode},
         session::{SessionMode, Shared},
     },
@@ -47,16 +48,18 @@ pub(super) struct Open {
 impl Doors {
     /// Binds them all, except for those that another process handed over.
     pub(super) fn bind(config: &Config, handed_over: &mut Vec<Named>) -> Result<Self, AppError> {
-        let mut bind = |name: &str, bind: SocketAddr| {
-            let socket = upgrade::take(handed_over, name, bind).map_or_else(|| accept::bind(bind), Ok);
-            let socket = socket.map_err(|source| AppError::Bind { name: name.into(), address: bind, source });
-            socket.map(|socket| Named { name: name.into(), bind, socket })
+        let mut bind = |name: &str, bind: Endpoint, mode: u32| {
+            let socket = upgrade::take(handed_over, name, &bind).map_or_else(|| Listening::bind(&bind, mode), Ok);
+            match socket {
+                Ok(socket) => Ok(Named { name: name.into(), bind, socket }),
+                Err(source) => Err(AppError::Bind { name: name.into(), address: bind, source }),
+            }
         };
         // The admin listener first: for port 0 its name decides, and no other listener may take what is its own.
-        let admin = bind(ADMIN, config.admin.bind)?;
+        let admin = bind(ADMIN, config.admin.bind.into(), 0)?;
         let mut listeners = Vec::new();
         for listener in &config.listeners {
-            listeners.push((listener.mode, bind(&listener.name, listener.bind)?));
+            listeners.push((listener.mode, bind(&listener.name, listener.bind.clone(), listener.socket_mode)?));
         }
         Ok(Self { listeners, admin })
     }
@@ -65,9 +68,9 @@ impl Doors {
     pub(super) fn bound(&self) -> Result<Vec<Bound>, AppError> {
         let mut all = Vec::new();
         for (mode, named) in &self.listeners {
-            all.push(Bound { name: named.name.clone(), mode: mode.as_str(), address: named.socket.local_addr()? });
+            all.push(Bound { name: named.name.clone(), mode: mode.as_str(), address: named.socket.endpoint()? });
         }
-        all.push(Bound { name: ADMIN.into(), mode: ADMIN, address: self.admin.socket.local_addr()? });
+        all.push(Bound { name: ADMIN.into(), mode: ADMIN, address: self.admin.socket.endpoint()? });
         Ok(all)
     }
 
@@ -77,7 +80,7 @@ impl Doors {
         let mut loops = JoinSet::new();
         let gate = Gate::default();
         let mut sockets = vec![again(&self.admin)?];
-        let admin = tokio::net::TcpListener::from_std(self.admin.socket)?;
+        let admin = tokio::net::TcpListener::from_std(self.admin.socket.into_tcp()?)?;
         let retire_admin = CancellationToken::new();
         let (end, retired) = (admin_end.clone(), retire_admin.clone());
         tokio::spawn(async move {
@@ -113,13 +116,14 @@ impl Open {
 
 /// A second descriptor of the same socket.
 fn again(named: &Named) -> Result<Named, AppError> {
-    Ok(Named { name: named.name.clone(), bind: named.bind, socket: named.socket.try_clone()? })
+    Ok(Named { name: named.name.clone(), bind: named.bind.clone(), socket: named.socket.try_clone()? })
 }
 
 fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
     let (squadron, pool) = (&app.fleet.pools[&set.pool], &app.config.pools[&set.pool]);
     let wall = app.tenants.wall(&set.pool);
     SessionMode::new(Shared {
+        dialer: squadron.dialer.clone(),
         settings: build::session(set, pool, wall.as_deref(), app.config.admin.tenant_metrics),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
         quarters: squadron.instances.clone().map(|instances| instances as Arc<dyn Quarters>),
@@ -141,12 +145,13 @@ fn connection_mode(app: &App, set: &crate::config::Listener) -> ConnectionMode {
     let (squadron, pool) = (&app.fleet.pools[&set.pool], &app.config.pools[&set.pool]);
     let members = squadron.pool.clone();
     let choose: Choose = Arc::new(move |client, tried| {
-        let key = crate::balance::hash_key(client.ip().to_string().as_bytes());
+        let key = crate::balance::hash_key(client.host().to_string().as_bytes());
         let tried: Vec<&str> = tried.iter().map(|member| &*member.name).collect();
         members.place(key, &tried, Load::Links, Instant::now())
     });
     ConnectionMode {
         settings: build::connection(set, pool),
+        dialer: squadron.dialer.clone(),
         choose,
         metrics: app.metrics.clone(),
         listener: app.metrics.listener(&set.name),

@@ -16,7 +16,7 @@ use super::{
     tenants::Tenants,
 };
 use crate::{
-    backend::{discovery::Source, probe, probe::ProbeObserver, resolve},
+    backend::{Dialer, discovery::Source, probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
@@ -44,6 +44,8 @@ pub(super) struct Squadron {
     pub sightings: Option<Arc<Sightings>>,
     pub operations: Operations,
     pub cleanup: Arc<Cleanup>,
+    /// How its backends are reached.
+    pub dialer: Dialer,
 }
 
 /// All pools by name.
@@ -159,6 +161,7 @@ impl Squadron {
     /// A pool with the pins of its sessions. `key`: what the store calls it.
     pub(super) fn new(
         (key, config, pool, supervisor): (&str, &Config, Arc<Pool>, Option<Supervisor>),
+        dialer: Dialer,
         metrics: &Arc<Metrics>,
         (store, asking): (&Arc<dyn Store>, &TaskTracker),
         (tracker, cancel): (&TaskTracker, &CancellationToken),
@@ -171,8 +174,8 @@ impl Squadron {
         registry.set_departure_linger(set.linger);
         let settings = build::operations(&name, config);
         let operations = Operations::new(name, settings, metrics.clone(), tracker, cancel);
-        let cleanup = Arc::new(Cleanup::new(build::cleanup(set)));
-        Self { pool, registry, supervisor, instances: None, sightings: None, operations, cleanup }
+        let cleanup = Arc::new(Cleanup::new(build::cleanup(set, dialer.clone())));
+        Self { pool, registry, supervisor, instances: None, sightings: None, operations, cleanup, dialer }
     }
 
     /// A pool in which each identity has a backend of its own.
@@ -180,8 +183,8 @@ impl Squadron {
         let set = &site.config.pools[&*site.pool];
         let pool = Arc::new(Pool::new(site.pool.clone(), build::pool(set), Vec::new()));
         let lasting = (&site.tracker, &site.cancel);
-        let face =
-            Self::new((&site.pool, &site.config, pool, None), &site.metrics, (&site.store, &site.asking), lasting);
+        let (named, stored) = ((&*site.pool, &*site.config, pool, None), (&site.store, &site.asking));
+        let face = Self::new(named, Dialer::default(), &site.metrics, stored, lasting);
         let instances = Instances::new(settings, site, face.pool.clone());
         instances.begin();
         Self { instances: Some(instances), ..face }
@@ -250,7 +253,7 @@ impl Squadron {
     ) {
         let Some(sightings) = self.sightings.clone() else { return };
         let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(metrics.clone()));
-        let settings = Arc::new(build::probe(set));
+        let settings = Arc::new(build::probe(set, self.dialer.clone()));
         let watch = Watch { settings, observer, tracker: tracker.clone(), cancel: cancel.clone() };
         let scout = Scout::new(self, how, watch, metrics, sightings);
         tracker.spawn(cancel.clone().run_until_cancelled_owned(scout.run()));
@@ -294,6 +297,7 @@ fn start_pool(
     (store, asking): (&Arc<dyn Store>, &TaskTracker),
 ) -> Result<Squadron, AppError> {
     let (set, pool_name) = (&config.pools[name], Arc::<str>::from(name));
+    let dialer = Dialer::default();
     let members = match &set.supervise {
         Some(supervise) => {
             let names = build::instance_names(name, supervise);
@@ -305,7 +309,7 @@ fn start_pool(
         resolve::spawn(member.clone(), backend.address.to_string(), set.resolve_interval, tracker, cancel);
     }
     let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(metrics.clone()));
-    probe::spawn(members.clone(), &Arc::new(build::probe(set)), &observer, tracker, cancel);
+    probe::spawn(members.clone(), &Arc::new(build::probe(set, dialer.clone())), &observer, tracker, cancel);
     let supervisor = match &set.supervise {
         Some(supervise) => {
             let settings = build::supervise(supervise, set);
@@ -315,12 +319,14 @@ fn start_pool(
         None => None,
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
-    Ok(Squadron::new((name, config, pool, supervisor), metrics, (store, asking), (tracker, cancel)))
+    Ok(Squadron::new((name, config, pool, supervisor), dialer, metrics, (store, asking), (tracker, cancel)))
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {
-    let address = backend.address.ip().map(|ip| (ip, backend.address.port).into());
-    let member = Member::new(pool.clone(), backend.name.as_str().into(), backend.weight, address);
+    let member = Member::new(pool.clone(), backend.name.as_str().into(), backend.weight, backend.address.endpoint());
+    if let Some(host) = backend.address.host() {
+        member.set_server_name(host);
+    }
     if backend.drains() {
         member.begin_drain(Drain::begin(DrainCause::Config, "the config says so", None));
     }

@@ -32,7 +32,6 @@ mod upgrade;
 
 use std::{
     io::{self, Write as _},
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -52,6 +51,7 @@ use self::{
 };
 use crate::{
     config::Config,
+    model::Endpoint,
     store::OpenError,
     supervise::SuperviseError,
     telemetry::{Metrics, MetricsError, logs, logs::LogError},
@@ -77,7 +77,7 @@ pub enum AppError {
         /// The listener.
         name: String,
         /// Its address.
-        address: SocketAddr,
+        address: Endpoint,
         /// The system's reason.
         source: io::Error,
     },
@@ -114,7 +114,7 @@ pub struct Bound {
     /// `session`, `connection` or `admin`.
     pub mode: &'static str,
     /// Its address, with the port that it really got.
-    pub address: SocketAddr,
+    pub address: Endpoint,
 }
 
 /// Called with the open listeners once every backend is up.

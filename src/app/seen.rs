@@ -44,6 +44,7 @@ impl Seen {
             let (census, usage) = (squadron.census(), squadron.usage_in(&processes));
             let lifecycle = &self.app.metrics.pool(name).lifecycle;
             lifecycle.parked.set(census.values().map(|census| census.parked).sum());
+            lifecycle.live.set(census.values().map(|census| census.idle + census.busy + census.moving).sum());
             let waiting = squadron.parts().iter().map(|part| part.registry.room().waiting()).sum::<usize>();
             lifecycle.waiting.set(waiting.cast_signed() as i64);
             if let Some(instances) = &squadron.instances {

@@ -7,7 +7,7 @@ use thiserror::Error;
 use tokio::{task::yield_now, time};
 
 use super::{
-    Finding,
+    Dialer, Finding,
     entries::Entries,
     talk::{Failure, MAX_BODY, PIECE, Talk, answer_to},
 };
@@ -23,6 +23,8 @@ const METHOD_NOT_FOUND: i64 = -32601;
 /// How a pool's backends are visited.
 #[derive(Clone, Debug)]
 pub struct ErrandSettings {
+    /// How they are reached.
+    pub dialer: Dialer,
     /// The backends' token.
     pub token: Option<Secret>,
     /// For a connection to be accepted.
@@ -70,8 +72,8 @@ impl Errand {
     pub async fn begin(member: &Member, settings: &ErrandSettings) -> Result<Self, ErrandError> {
         let backend = member.name.clone();
         let link = |finding| ErrandError::Link { backend: backend.clone(), finding };
-        let address = member.address().ok_or(link(Finding::NoAddress))?;
-        let mut talk = Talk::dial(address, settings.connect_timeout, ID_PREFIX).await.map_err(link)?;
+        let dialled = Talk::dial(&settings.dialer, member, settings.connect_timeout, ID_PREFIX).await;
+        let mut talk = dialled.map_err(link)?;
         let greeting = time::timeout(settings.timeout, talk.greet(member.token(settings.token.as_ref()))).await;
         greeting.unwrap_or(Err(Finding::Timeout)).map_err(link)?;
         Ok(Self { backend, talk, settings: settings.clone() })

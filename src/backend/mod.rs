@@ -10,8 +10,10 @@
 //! | `talk` | what both of them speak |
 //! | `entries` | a list that is read as it comes |
 //! | `finding` | what a check can find, a closed set |
+//! | `socket` | a connection of any kind; `dialer`: how backends are reached |
 //! | `resolve` | the task that keeps a name's address |
 
+mod dialer;
 pub mod discovery;
 mod entries;
 mod errand;
@@ -21,8 +23,11 @@ mod probe_link;
 #[cfg(test)]
 mod probe_tests;
 pub mod resolve;
+mod socket;
 mod talk;
 
+pub use dialer::Dialer;
 pub use errand::{Errand, ErrandError, ErrandSettings};
 pub use finding::Finding;
 pub use probe::{ProbeObserver, ProbeOutcome, ProbeSettings};
+pub use socket::{Plain, Socket};

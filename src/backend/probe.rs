@@ -5,7 +5,7 @@ use std::{future, ops::RangeInclusive, sync::Arc, time::Duration};
 use tokio::time::{self, Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Finding, probe_link::ProbeLink};
+use super::{Dialer, Finding, probe_link::ProbeLink};
 use crate::{
     health::{self, Checker, Thresholds, Verdict},
     model::Secret,
@@ -15,6 +15,8 @@ use crate::{
 /// How a pool's backends are watched.
 #[derive(Clone, Debug)]
 pub struct ProbeSettings {
+    /// How they are reached.
+    pub dialer: Dialer,
     /// From the start of one check to the start of the next, at most.
     pub interval: Duration,
     /// Checks of several proxies drift apart by up to this part of the interval.
@@ -38,6 +40,7 @@ impl Default for ProbeSettings {
     /// Protocol 2 to 3: SDK 1.0.14 speaks 3 only, earlier ones 2.
     fn default() -> Self {
         Self {
+            dialer: Dialer::default(),
             interval: Duration::from_secs(5),
             jitter: 0.2,
             timeout: Duration::from_secs(2),
@@ -153,8 +156,7 @@ impl Probe {
         if let Some(link) = &mut self.link {
             return time::timeout(timeout, link.ping()).await.map_err(|_| Finding::Timeout)?;
         }
-        let address = self.member.address().ok_or(Finding::NoAddress)?;
-        let mut link = ProbeLink::dial(address, self.settings.connect_timeout).await?;
+        let mut link = ProbeLink::dial(&self.settings.dialer, &self.member, self.settings.connect_timeout).await?;
         let greeting = time::timeout(timeout, link.greet(self.member.token(self.settings.token.as_ref()))).await;
         let identity = greeting.map_err(|_| Finding::Timeout)??;
         let spoken = self.settings.protocol.contains(&identity.protocol_version);

@@ -1,14 +1,17 @@
 //! The connection that a probe asks on: dialled, greeted, then kept for pings.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::{
-    Finding,
+    Dialer, Finding,
     talk::{Talk, meaning},
 };
-use crate::{model::Secret, pool::Identity};
+use crate::{
+    model::Secret,
+    pool::{Identity, Member},
+};
 
 const ID_PREFIX: &str = "pilotfish-probe-";
 
@@ -17,9 +20,9 @@ const ID_PREFIX: &str = "pilotfish-probe-";
 pub(super) struct ProbeLink(Talk);
 
 impl ProbeLink {
-    /// Connects to `address` within `timeout`.
-    pub(super) async fn dial(address: SocketAddr, timeout: Duration) -> Result<Self, Finding> {
-        Talk::dial(address, timeout, ID_PREFIX).await.map(Self)
+    /// Connects to `member` within `timeout`.
+    pub(super) async fn dial(dialer: &Dialer, member: &Member, timeout: Duration) -> Result<Self, Finding> {
+        Talk::dial(dialer, member, timeout, ID_PREFIX).await.map(Self)
     }
 
     /// Says who we are and hears who it is.

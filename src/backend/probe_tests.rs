@@ -139,7 +139,7 @@ struct Watched {
 
 impl Watched {
     fn start(address: Option<SocketAddr>, settings: ProbeSettings) -> Self {
-        let member = Arc::new(Member::new("p".into(), "m".into(), 1, address));
+        let member = Arc::new(Member::new("p".into(), "m".into(), 1, address.map(Into::into)));
         let (sender, seen) = mpsc::channel(1024);
         let cancel = CancellationToken::new();
         let observer: Arc<dyn ProbeObserver> = Arc::new(Observer(sender));
@@ -238,7 +238,7 @@ async fn one_that_has_no_address_yet_is_not_judged() {
     let mut watched = Watched::start(None, often());
     assert_eq!(watched.check().await, (false, "no_address"));
     assert_eq!(watched.member.verdict(), Unknown);
-    watched.member.set_address(Some(backend.address));
+    watched.member.set_address(Some(backend.address.into()));
     assert_eq!(watched.change().await, (Unknown, Up, "ok"));
     assert_eq!(watched.member.recovered_at(), None);
 }
@@ -287,7 +287,7 @@ async fn a_replaced_backend_needs_one_good_check_only() {
     watched.member.set_address(None);
     watched.member.suspect.notify_one();
     assert_eq!(watched.change().await, (Up, Down, "no_address"));
-    watched.member.set_address(Some(second.address));
+    watched.member.set_address(Some(second.address.into()));
     watched.member.suspect.notify_one();
     assert_eq!(watched.change().await, (Down, Up, "ok"));
 }

@@ -52,11 +52,11 @@ where
 }
 
 fn adopt(member: &Member, answer: &[SocketAddr]) {
-    let before = member.address();
+    let before = member.address().and_then(|address| address.tcp());
     let now = choose(before, answer).or(before);
     if now != before {
         tracing::info!(pool = %member.pool, backend = %member.name, address = ?now, "backend has a new address");
-        member.set_address(now);
+        member.set_address(now.map(Into::into));
         member.suspect.notify_one();
     }
 }
@@ -102,9 +102,9 @@ mod tests {
         let interval = Duration::from_secs(30);
         let watched = time::timeout(Duration::from_secs(93), keep(&member, interval, lookup)).await;
         assert!(watched.is_err());
-        let addresses: Vec<_> = seen.iter().map(|(address, _)| *address).collect();
-        assert_eq!(addresses, [None, None, Some(address(1)), Some(address(1)), Some(address(1))]);
-        assert_eq!(member.address(), Some(address(2)));
+        let addresses: Vec<_> = seen.iter().map(|(address, _)| address.clone()).collect();
+        assert_eq!(addresses, [None, None, Some(address(1).into()), Some(address(1).into()), Some(address(1).into())]);
+        assert_eq!(member.address(), Some(address(2).into()));
         let waits: Vec<_> = seen.windows(2).map(|pair| (pair[1].1 - pair[0].1).as_secs()).collect();
         assert_eq!(waits, [1, 30, 30, 30]);
     }
@@ -115,7 +115,8 @@ mod tests {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         spawn(member.clone(), "localhost:4321".into(), Duration::from_secs(30), &tracker, &cancel);
         member.suspect.notified().await;
-        assert!(member.address().is_some_and(|address| address.ip().is_loopback() && address.port() == 4321));
+        let address = member.address().and_then(|address| address.tcp());
+        assert!(address.is_some_and(|address| address.ip().is_loopback() && address.port() == 4321));
         cancel.cancel();
         tracker.close();
         tracker.wait().await;

@@ -1,19 +1,18 @@
 //! A connection of our own to a backend: dialled, greeted, then asked one thing after the other.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time,
 };
 
-use super::Finding;
+use super::{Dialer, Finding, Socket};
 use crate::{
     model::Secret,
-    pool::Identity,
+    pool::{Identity, Member},
     wire::frame::{append_frame, read_backend_head},
 };
 
@@ -30,7 +29,7 @@ const AUTHENTICATION: [i64; 2] = [-32001, -32002];
 /// One connection to one backend.
 #[derive(Debug)]
 pub(super) struct Talk {
-    stream: TcpStream,
+    stream: Socket,
     pub(super) received: Vec<u8>,
     /// Our ids have a prefix of our own, as everything that we originate.
     prefix: &'static str,
@@ -65,11 +64,17 @@ struct Greeting {
 }
 
 impl Talk {
-    /// Connects to `address` within `timeout`.
-    pub(super) async fn dial(address: SocketAddr, timeout: Duration, prefix: &'static str) -> Result<Self, Finding> {
-        let stream =
-            time::timeout(timeout, TcpStream::connect(address)).await.map_err(|_| Finding::ConnectTimeout)??;
-        stream.set_nodelay(true)?;
+    /// Connects to `member` within `timeout`.
+    pub(super) async fn dial(
+        dialer: &Dialer,
+        member: &Member,
+        timeout: Duration,
+        prefix: &'static str,
+    ) -> Result<Self, Finding> {
+        if member.address().is_none() {
+            return Err(Finding::NoAddress);
+        }
+        let stream = time::timeout(timeout, dialer.dial(member)).await.map_err(|_| Finding::ConnectTimeout)??;
         Ok(Self { stream, received: Vec::new(), prefix, asked: 0 })
     }
 
@@ -112,6 +117,7 @@ impl Talk {
         let mut frame = Vec::new();
         append_frame(&mut frame, body.as_bytes());
         self.stream.write_all(&frame).await?;
+        self.stream.flush().await?;
         Ok(id)
     }
 

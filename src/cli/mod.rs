@@ -11,6 +11,7 @@ mod restart;
 mod rolling_restart;
 mod run;
 mod sample;
+mod status;
 mod undrain;
 mod upgrade;
 
@@ -31,6 +32,7 @@ enum Command {
     Check(check::CheckArgs),
     Sample(sample::SampleArgs),
     Run(run::RunArgs),
+    Status(status::StatusArgs),
     Drain(drain::DrainArgs),
     Undrain(undrain::UndrainArgs),
     Restart(restart::RestartArgs),
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Undrain(args) => undrain::run(&args),
         Command::Restart(args) => restart::run(&args),
@@ -71,7 +74,7 @@ fn serve_quickstart(text: String, ready: quickstart::Ready) -> ExitCode {
         }
     };
     let announce = move |bound: &[crate::app::Bound]| {
-        let address = |name: &str| bound.iter().find(|bound| bound.name == name).map(|bound| bound.address);
+        let address = |name: &str| bound.iter().find(|bound| bound.name == name).and_then(|bound| bound.address.tcp());
         if let (Some(sdk), Some(admin)) = (address("sdk"), address("admin")) {
             ready(quickstart::Addresses { sdk, admin });
         }

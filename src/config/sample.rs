@@ -134,17 +134,6 @@ const SCENES: &[Scene] = &[
     )
     .examples(&[("max_memory", "\"2GiB\""), ("max_descriptors", "800")]),
     brief(
-        "[pool.found]",
-        || inner(File::outline(), &["pool"]),
-        "A pool whose CLIs come and go.",
-        &[("storage", "\"shared\"")],
-        &[],
-    )
-    .off(),
-    full("[pool.found.discovery]", || inner(File::outline(), &["pool", "discovery"]), &[], &[])
-        .off()
-        .instead(&["file"]),
-    brief(
         "[pool.apart]",
         || inner(File::outline(), &["pool"]),
         "A pool in which each tenant (or \"user\") has a CLI of its own.",
@@ -163,6 +152,17 @@ const SCENES: &[Scene] = &[
     full("[pool.apart.instances]", || inner(File::outline(), &["pool", "instances"]), &[], &["limits"])
         .off()
         .instead(&["token_file", "token_env", "token_command"]),
+    brief(
+        "[pool.found]",
+        || inner(File::outline(), &["pool"]),
+        "A pool whose CLIs come and go.",
+        &[("storage", "\"shared\"")],
+        &[],
+    )
+    .off(),
+    full("[pool.found.discovery]", || inner(File::outline(), &["pool", "discovery"]), &[], &[])
+        .off()
+        .instead(&["file"]),
     full(
         "[[tenant]]",
         || inner(File::outline(), &["tenant"]),

@@ -1,9 +1,8 @@
 //! One backend as the rest of the proxy sees it: a name, an address, counters, a verdict.
 
 use std::{
-    net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Instant,
@@ -16,7 +15,7 @@ use super::{Drain, Life, Load};
 use crate::{
     balance::{self, Candidate},
     health::Verdict,
-    model::Secret,
+    model::{Endpoint, Secret},
 };
 
 /// What the operator says of a backend.
@@ -75,7 +74,8 @@ pub struct Member {
     token: Option<Secret>,
     seed: u64,
     weight: AtomicU32,
-    address: ArcSwapOption<SocketAddr>,
+    server_name: OnceLock<Box<str>>,
+    address: ArcSwapOption<Endpoint>,
     incarnation: AtomicU64,
     verdict: AtomicU8,
     verdicts: watch::Sender<Verdict>,
@@ -87,7 +87,7 @@ pub struct Member {
 
 impl Member {
     /// A member that nobody has probed yet.
-    pub fn new(pool: Arc<str>, name: Arc<str>, weight: u32, address: Option<SocketAddr>) -> Self {
+    pub fn new(pool: Arc<str>, name: Arc<str>, weight: u32, address: Option<Endpoint>) -> Self {
         Self {
             token: None,
             seed: balance::name_seed(&name),
@@ -102,6 +102,7 @@ impl Member {
             identity: ArcSwapOption::empty(),
             last_check: ArcSwapOption::empty(),
             life: Life::default(),
+            server_name: OnceLock::new(),
             address: ArcSwapOption::new(address.map(Arc::new)),
             incarnation: AtomicU64::new(0),
             verdict: AtomicU8::new(Verdict::Unknown as u8),
@@ -135,14 +136,24 @@ impl Member {
     }
 
     /// Where to dial it now; `None` while its name has not been resolved or, for a supervised one, while it is not started.
-    pub fn address(&self) -> Option<SocketAddr> {
-        self.address.load().as_deref().copied()
+    pub fn address(&self) -> Option<Endpoint> {
+        self.address.load().as_deref().cloned()
     }
 
     /// Sets the address that later links dial. Links that are open stay where they are.
-    pub fn set_address(&self, address: Option<SocketAddr>) {
+    pub fn set_address(&self, address: Option<Endpoint>) {
         self.address.store(address.map(Arc::new));
         self.incarnation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The host that its address was given by: what its certificate has to be for, where it speaks TLS.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.get().map(|name| &**name)
+    }
+
+    /// Sets that, once.
+    pub fn set_server_name(&self, name: &str) {
+        let _ = self.server_name.set(name.into());
     }
 
     /// Grows with every [`Member::set_address`]: what was learned of an earlier one says nothing of this one, even if a

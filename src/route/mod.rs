@@ -5,10 +5,11 @@ mod idler;
 mod instance;
 mod mover;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     balance,
+    model::Peer,
     pool::{HashKey, Load, Member, Policy, Pool, Storage, Verdict},
     session::{Bell, Claim, Live, Registry},
 };
@@ -61,7 +62,7 @@ impl Router {
     }
 
     /// Who would get a session now, other than `avoid`.
-    pub fn place(&self, session: &str, client: SocketAddr, avoid: &[Arc<str>], now: Instant) -> Option<Arc<Member>> {
+    pub fn place(&self, session: &str, client: Peer, avoid: &[Arc<str>], now: Instant) -> Option<Arc<Member>> {
         self.pool.place(self.key(session, client), &names(avoid), Load::Sessions, now)
     }
 
@@ -76,7 +77,7 @@ impl Router {
     }
 
     /// Where a session that is not known to be live would be: its hash home. `None` for policies that do not hash.
-    pub fn guess(&self, session: &str, client: SocketAddr) -> Option<Arc<Member>> {
+    pub fn guess(&self, session: &str, client: Peer) -> Option<Arc<Member>> {
         (self.pool.settings().policy == Policy::ConsistentHash)
             .then(|| self.pool.any(self.key(session, client)))
             .flatten()
@@ -90,7 +91,7 @@ impl Router {
     }
 
     /// Where to look for a session that is on one backend's disk: the hash order.
-    pub fn search_order(&self, session: &str, client: SocketAddr) -> Vec<Arc<Member>> {
+    pub fn search_order(&self, session: &str, client: Peer) -> Vec<Arc<Member>> {
         let mut order = self.pool.order(self.key(session, client));
         order.retain(|member| member.verdict() != Verdict::Down && member.address().is_some());
         order
@@ -105,7 +106,7 @@ impl Router {
     /// An id for a session that its client did not name: one whose hash home is within the bound on load, so that it lives
     /// where its hash says from birth, in every proxy and after a restart.
     /// `named` makes the id of a UUID.
-    pub fn new_session_id(&self, client: SocketAddr, named: impl Fn(String) -> String) -> String {
+    pub fn new_session_id(&self, client: Peer, named: impl Fn(String) -> String) -> String {
         let draw = || named(uuid::Uuid::new_v4().to_string());
         let mut id = draw();
         for _ in 0..DRAWS {
@@ -120,10 +121,10 @@ impl Router {
         id
     }
 
-    fn key(&self, session: &str, client: SocketAddr) -> u64 {
+    fn key(&self, session: &str, client: Peer) -> u64 {
         match self.pool.settings().hash_key {
             HashKey::Session => balance::hash_key(session.as_bytes()),
-            HashKey::ClientAddress => balance::hash_key(client.ip().to_string().as_bytes()),
+            HashKey::ClientAddress => balance::hash_key(client.host().to_string().as_bytes()),
         }
     }
 }
@@ -138,5 +139,5 @@ pub struct Caller {
     /// Its number in this process, from 1.
     pub number: u32,
     /// Its address.
-    pub address: SocketAddr,
+    pub address: Peer,
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+
+use crate::backend::Socket;
 
 /// The questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,9 @@ impl Keepalive {
         Self { idle: (limit / 2).max(second), interval, retries: 3, unheard: Some(limit) }
     }
 
-    /// Asks them on `socket`. One that refuses works all the same, only a dead peer is known later.
-    pub fn ask(self, socket: &TcpStream) {
+    /// Asks them on `socket`, if there is a network beneath it. One that refuses works all the same, only a dead peer is known later.
+    pub fn ask(self, socket: &Socket) {
+        let Some(socket) = socket.tcp() else { return };
         let keepalive =
             TcpKeepalive::new().with_time(self.idle).with_interval(self.interval).with_retries(self.retries);
         let socket = SockRef::from(socket);

@@ -162,7 +162,7 @@ impl Keeper {
         let mut verdicts = self.member.verdicts();
         // The word on an earlier process says nothing of this one. It is taken back soon, for there is no address.
         let _ = verdicts.wait_for(|verdict| *verdict != Verdict::Up).await;
-        self.member.set_address(Some(address));
+        self.member.set_address(Some(address.into()));
         loop {
             self.member.suspect.notify_one();
             let up = verdicts.wait_for(|verdict| *verdict == Verdict::Up);

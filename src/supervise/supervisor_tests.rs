@@ -213,7 +213,7 @@ async fn starts_a_fleet_and_leaves_nothing() {
     for (member, status) in fleet.members.iter().zip(&status) {
         let these = folder.pids_of(&member.name);
         assert_eq!(status.pid, Some(these[0].as_raw_pid().cast_unsigned()));
-        assert_eq!(member.address().map(|address| address.port()), status.port);
+        assert_eq!(member.address().and_then(|address| address.tcp()).map(|address| address.port()), status.port);
         pids.extend(these);
     }
     assert_eq!(pids.len(), 9);

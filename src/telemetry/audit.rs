@@ -2,10 +2,11 @@
 //! which method, which session and which rule; never a param.
 
 use std::{
-    net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
+
+use crate::model::Peer;
 
 /// Target of the lines, for filters such as `pilotfish::audit=info`.
 pub const TARGET: &str = "pilotfish::audit";
@@ -19,7 +20,7 @@ pub struct Line<'a> {
     /// Number of the client's connection.
     pub conn: u32,
     /// The client's address.
-    pub address: SocketAddr,
+    pub address: Peer,
     /// Who: `tenant` or `tenant/user`; empty before the login.
     pub who: &'a str,
     /// A method of the table, or `other`.

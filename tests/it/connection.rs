@@ -7,9 +7,10 @@ use std::{
 };
 
 use pilotfish::{
+    backend::Dialer,
     pool::Member,
     serve::{
-        accept,
+        accept::Listening,
         connection::{Choose, ConnectionMode, ConnectionSettings, Patience, ProxyProtocol, proxy_header, run},
     },
     telemetry::{ClientEnd, LinkEnd, LinkOutcome, ListenerMetrics, Metrics, Towards, Way},
@@ -40,14 +41,15 @@ impl Proxy {
     async fn start(settings: ConnectionSettings, members: Vec<Arc<Member>>) -> Self {
         let choose: Choose =
             Arc::new(move |_, tried| members.iter().find(|m| !tried.iter().any(|t| Arc::ptr_eq(t, m))).cloned());
-        let socket = accept::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let addr = socket.local_addr().unwrap();
+        let socket = Listening::bind(&([127, 0, 0, 1], 0).into(), 0).unwrap();
+        let addr = socket.endpoint().unwrap().tcp().unwrap();
         let metrics = Arc::new(Metrics::new(&[]).unwrap());
         let (tracker, drain, kill) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let listener = metrics.listener("l4");
         let mode = ConnectionMode {
             settings,
             choose,
+            dialer: Dialer::default(),
             metrics: metrics.clone(),
             listener: listener.clone(),
             tracker: tracker.clone(),
@@ -76,7 +78,7 @@ impl Proxy {
 }
 
 fn member(name: &str, address: SocketAddr) -> Arc<Member> {
-    Arc::new(Member::new("pool".into(), name.into(), 1, Some(address)))
+    Arc::new(Member::new("pool".into(), name.into(), 1, Some(address.into())))
 }
 
 async fn free_listener() -> (TcpListener, SocketAddr) {

@@ -67,7 +67,13 @@ impl Cleanup {
     /// Of a pool whose sessions stay.
     #[cfg(test)]
     pub(super) fn none() -> Self {
-        let visits = ErrandSettings { token: None, connect_timeout: FIRST, timeout: FIRST, list_timeout: FIRST };
+        let visits = ErrandSettings {
+            dialer: crate::backend::Dialer::default(),
+            token: None,
+            connect_timeout: FIRST,
+            timeout: FIRST,
+            list_timeout: FIRST,
+        };
         let (interval, linger) = (FIRST, FIRST);
         Self::new(CleanupSettings {
             expiry: None,

@@ -118,6 +118,7 @@ fn squadron() -> Arc<Squadron> {
     let metrics = Arc::new(Metrics::new(&[]).unwrap());
     let member = Arc::new(Member::new("p".into(), "a".into(), 1, None));
     Arc::new(Squadron {
+        dialer: crate::backend::Dialer::default(),
         pool: Arc::new(Pool::new("p", PoolSettings::default(), vec![member])),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,

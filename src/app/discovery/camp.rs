@@ -14,6 +14,7 @@ use crate::{
         discovery::{Change, Entry, Roster},
         probe, resolve,
     },
+    model::Endpoint,
     pool::{Admission, Drain, DrainCause, Member, Verdict},
     telemetry::{DiscoveryChange, DiscoveryMetrics, Metrics},
 };
@@ -97,7 +98,11 @@ impl Camp {
 
     fn join(&mut self, entry: &Entry, slowly: bool) {
         let pool = &self.squadron.pool;
-        let member = Arc::new(Member::new(pool.name().clone(), entry.name.clone(), entry.weight, entry.address));
+        let member =
+            Arc::new(Member::new(pool.name().clone(), entry.name.clone(), entry.weight, entry.address.clone()));
+        if let Some(server) = &entry.server {
+            member.set_server_name(server);
+        }
         if slowly {
             member.start_slowly(Instant::now());
         }
@@ -119,7 +124,7 @@ impl Camp {
         member.set_weight(entry.weight);
         if entry.host.is_none() && entry.address.is_some() && member.address() != entry.address {
             tracing::info!(pool = %member.pool, backend = %member.name, address = ?entry.address, "backend has a new address");
-            place(&member, entry.address);
+            place(&member, entry.address.clone());
             member.start_slowly(Instant::now());
         }
         self.look_up(&member, entry);
@@ -174,7 +179,7 @@ impl Camp {
 }
 
 /// The next links go there, and health asks at once.
-fn place(member: &Member, address: Option<std::net::SocketAddr>) {
+fn place(member: &Member, address: Option<Endpoint>) {
     member.set_address(address);
     member.suspect.notify_one();
 }

@@ -22,7 +22,7 @@ fn source(set: &config::Discovery) -> (Source, String) {
         let words = format!("file {name}");
         let parse = move |text: &str| match config::parse_backends(text, &name) {
             Ok(backends) => Ok(backends.iter().map(found).collect()),
-            Err(problems) => Err(problems.to_string()),
+            Err(problems) => Err(one_line(&problems)),
         };
         return (Source::File(ListFile::new(path.clone(), Arc::new(parse))), words);
     }
@@ -43,12 +43,19 @@ fn source(set: &config::Discovery) -> (Source, String) {
     (Source::Dns(Box::new(Dns::new(settings))), words)
 }
 
+/// For the log, which is read by lines.
+fn one_line(problems: &config::Problems) -> String {
+    let all: Vec<_> = problems.errors.iter().map(ToString::to_string).collect();
+    all.join("; ")
+}
+
 fn found(backend: &config::Backend) -> Found {
-    let address = backend.address.ip().map(|ip| (ip, backend.address.port).into());
+    let address = backend.address.endpoint();
     Found {
         name: backend.name.as_str().into(),
-        addresses: address.into_iter().collect(),
         host: address.is_none().then(|| backend.address.to_string().into()),
+        addresses: address.into_iter().collect(),
+        server: backend.address.host().map(Into::into),
         weight: backend.weight,
         drain: backend.drains(),
     }

@@ -77,6 +77,7 @@ pub(super) enum Why {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stale {
     /// Its secret has changed.
+    #[expect(dead_code, reason = "until secrets are watched")]
     Token,
     /// An operator wants it.
     Order,

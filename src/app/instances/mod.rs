@@ -29,6 +29,7 @@ pub(super) use self::settings::InstancesSettings;
 use self::{household::Household, steward::Steward};
 use super::fleet::Squadron;
 use crate::{
+    backend::Dialer,
     config::Config,
     model::Identity,
     pool::{Member, Pool},
@@ -131,6 +132,7 @@ impl Instances {
         let key = format!("{}/{who}", site.pool);
         let squadron = Arc::new(Squadron::new(
             (&key, &site.config, pool, None),
+            Dialer::default(),
             &site.metrics,
             (&site.store, &site.asking),
             (&site.tracker, &cancel),

@@ -35,6 +35,7 @@ fn squadron_with(pool: &str, names: &[&str], settings: OperationsSettings) -> Ar
     let metrics = Arc::new(Metrics::new(&[]).unwrap());
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
     Arc::new(Squadron {
+        dialer: crate::backend::Dialer::default(),
         pool: Arc::new(Pool::new(pool, PoolSettings::default(), members)),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,

@@ -23,6 +23,7 @@ fn recycler(limits: WearLimits, names: &[&str]) -> Recycler {
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
     let settings = OperationsSettings { drain_timeout: SECOND, sessions_stay: false };
     let squadron = Squadron {
+        dialer: crate::backend::Dialer::default(),
         pool: Arc::new(Pool::new("p", PoolSettings::default(), names.iter().map(member).collect())),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,

@@ -1,6 +1,6 @@
 //! The old process: starts the new one, hands over, and serves on if anything goes wrong before the new one accepts.
 
-use std::{io, net::TcpListener, time::Duration};
+use std::{io, time::Duration};
 
 use tokio::{
     net::UnixListener,
@@ -17,7 +17,10 @@ use super::{
     sockets,
     talk::{New, Old, Talk, VERSION},
 };
-use crate::app::{App, doors::Open};
+use crate::{
+    app::{App, doors::Open},
+    serve::accept::Listening,
+};
 
 /// Nobody is accepted for so long before the new process does: whoever was let in last has had its first calls then, which a
 /// drain may refuse. Those who come wait in the kernel's queue.
@@ -123,11 +126,11 @@ impl Successor {
     }
 
     async fn give_sockets(&mut self, app: &App, open: &Open) -> Result<(), UpgradeError> {
-        let list = open.sockets.iter().map(|named| (named.name.clone(), named.bind)).collect();
+        let list = open.sockets.iter().map(|named| (named.name.clone(), named.bind.to_string())).collect();
         let served = app.fleet.pools.iter().filter(|(_, squadron)| squadron.pool.healthy_count() > 0);
         let served = served.map(|(name, _)| name.clone()).collect();
         self.talk.say(&Old::Sockets { list, served }).await?;
-        let sockets: io::Result<Vec<TcpListener>> = open.sockets.iter().map(|named| named.socket.try_clone()).collect();
+        let sockets: io::Result<Vec<Listening>> = open.sockets.iter().map(|named| named.socket.try_clone()).collect();
         let (sockets, path) = (sockets?, self.folder.sockets());
         spawn_blocking(move || sockets::send(&path, &sockets)).await.map_err(io::Error::other)??;
         Ok(())

@@ -6,9 +6,8 @@
 use std::{
     io::{self, IoSliceMut},
     mem::MaybeUninit,
-    net::{SocketAddr, TcpListener},
     os::{
-        fd::{AsFd, AsRawFd as _, OwnedFd},
+        fd::{AsFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -21,6 +20,8 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg},
 };
+
+use crate::{model::Endpoint, serve::accept::Listening};
 
 /// Sockets in one message; the kernel takes 253.
 const AT_ONCE: usize = 200;
@@ -37,28 +38,28 @@ pub(in crate::app) struct Named {
     /// The listener, `admin` for the admin listener.
     pub name: String,
     /// Its address in the config; port 0 stays 0.
-    pub bind: SocketAddr,
-    pub socket: TcpListener,
+    pub bind: Endpoint,
+    pub socket: Listening,
 }
 
 /// Finds what a listener named `name` with the address `bind` can take over: the socket that has this address, or, for port
 /// 0, the one that was bound under the same name.
-pub(in crate::app) fn take(all: &mut Vec<Named>, name: &str, bind: SocketAddr) -> Option<TcpListener> {
-    let has_address = |named: &Named| named.socket.local_addr().is_ok_and(|real| real == bind);
+pub(in crate::app) fn take(all: &mut Vec<Named>, name: &str, bind: &Endpoint) -> Option<Listening> {
+    let has_address = |named: &Named| named.socket.endpoint().is_ok_and(|real| real == *bind);
     let at = all.iter().position(has_address);
-    let at = at.or_else(|| all.iter().position(|named| named.name == name && named.bind == bind))?;
+    let at = at.or_else(|| all.iter().position(|named| named.name == name && named.bind == *bind))?;
     Some(all.swap_remove(at).socket)
 }
 
 /// Sends the sockets to whoever listens at `path`. Blocks.
-pub(super) fn send(path: &Path, sockets: &[TcpListener]) -> io::Result<()> {
+pub(super) fn send(path: &Path, sockets: &[Listening]) -> io::Result<()> {
     let path = path.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
     let numbers: Vec<usize> = (0..sockets.len()).collect();
     for some in numbers.chunks(AT_ONCE) {
         let mut fds = Fds::new();
         for number in some {
             // Each goes under its place in the list that the new process was told.
-            fds.add(number.to_string(), sockets[*number].as_raw_fd());
+            fds.add(number.to_string(), sockets[*number].raw_fd());
         }
         fds.send_to_sock(path).map_err(|errno| io::Error::from_raw_os_error(errno as i32))?;
     }
@@ -67,8 +68,8 @@ pub(super) fn send(path: &Path, sockets: &[TcpListener]) -> io::Result<()> {
 
 /// Waits at `listener` for `count` sockets; they come in the order of the sender's list. `talk` is another connection of the
 /// sender's: when that ends, so does the wait. Blocks.
-pub(super) fn receive(listener: &UnixListener, talk: impl AsFd, count: usize) -> io::Result<Vec<TcpListener>> {
-    let mut all: Vec<Option<TcpListener>> = (0..count).map(|_| None).collect();
+pub(super) fn receive(listener: &UnixListener, talk: impl AsFd, count: usize) -> io::Result<Vec<Listening>> {
+    let mut all: Vec<Option<Listening>> = (0..count).map(|_| None).collect();
     while all.iter().any(Option::is_none) {
         let mut both = [PollFd::new(listener, PollFlags::IN), PollFd::new(&talk, PollFlags::RDHUP)];
         poll(&mut both, Some(&patience()))?;
@@ -79,7 +80,7 @@ pub(super) fn receive(listener: &UnixListener, talk: impl AsFd, count: usize) ->
         let (stream, _) = listener.accept()?;
         stream.set_read_timeout(Some(PATIENCE))?;
         for (number, socket) in message(&stream)? {
-            *all.get_mut(number).ok_or(io::ErrorKind::InvalidData)? = Some(socket.into());
+            *all.get_mut(number).ok_or(io::ErrorKind::InvalidData)? = Some(Listening::handed_over(socket)?);
         }
     }
     Ok(all.into_iter().flatten().collect())
@@ -115,32 +116,33 @@ mod tests {
     use std::{net::TcpStream, thread};
 
     use super::*;
-    use crate::{app::upgrade::folder::Folder, serve::accept};
+    use crate::app::upgrade::folder::Folder;
 
-    fn any() -> SocketAddr {
-        "127.0.0.1:0".parse().unwrap()
+    fn any() -> Endpoint {
+        ([127, 0, 0, 1], 0).into()
     }
 
     fn named(name: &str) -> Named {
-        Named { name: name.into(), bind: any(), socket: accept::bind(any()).unwrap() }
+        Named { name: name.into(), bind: any(), socket: Listening::bind(&any(), 0).unwrap() }
     }
 
     #[test]
     fn sockets_arrive_in_order_with_those_who_wait_in_their_queues() {
         let folder = Folder::new().unwrap();
         let listener = UnixListener::bind(folder.sockets()).unwrap();
-        let ours: Vec<TcpListener> = (0..AT_ONCE + 3).map(|_| accept::bind(any()).unwrap()).collect();
-        let addresses: Vec<SocketAddr> = ours.iter().map(|socket| socket.local_addr().unwrap()).collect();
-        let waiting = TcpStream::connect(addresses[1]).unwrap();
+        let ours: Vec<Listening> = (0..AT_ONCE + 3).map(|_| Listening::bind(&any(), 0).unwrap()).collect();
+        let addresses: Vec<Endpoint> = ours.iter().map(|socket| socket.endpoint().unwrap()).collect();
+        let waiting = TcpStream::connect(addresses[1].tcp().unwrap()).unwrap();
         let (path, count) = (folder.sockets(), ours.len());
         let sender = thread::spawn(move || send(&path, &ours));
         let (talk, _other) = UnixStream::pair().unwrap();
         let theirs = receive(&listener, &talk, count).unwrap();
         sender.join().unwrap().unwrap();
-        let arrived: Vec<SocketAddr> = theirs.iter().map(|socket| socket.local_addr().unwrap()).collect();
+        let arrived: Vec<Endpoint> = theirs.iter().map(|socket| socket.endpoint().unwrap()).collect();
         assert_eq!(arrived, addresses);
-        let (_, peer) = theirs[1].accept().unwrap();
-        assert_eq!(peer, waiting.local_addr().unwrap());
+        let second = theirs.into_iter().nth(1).unwrap().into_tcp().unwrap();
+        second.set_nonblocking(false).unwrap();
+        assert_eq!(second.accept().unwrap().1, waiting.local_addr().unwrap());
     }
 
     #[test]
@@ -164,10 +166,10 @@ mod tests {
     #[test]
     fn a_listener_takes_its_address_first_and_its_name_for_port_0() {
         let mut all = vec![named("a"), named("b")];
-        let (a, b) = (all[0].socket.local_addr().unwrap(), all[1].socket.local_addr().unwrap());
-        assert!(take(&mut all, "c", any()).is_none());
-        assert_eq!(take(&mut all, "renamed", b).unwrap().local_addr().unwrap(), b);
-        assert_eq!(take(&mut all, "a", any()).unwrap().local_addr().unwrap(), a);
+        let (a, b) = (all[0].socket.endpoint().unwrap(), all[1].socket.endpoint().unwrap());
+        assert!(take(&mut all, "c", &any()).is_none());
+        assert_eq!(take(&mut all, "renamed", &b).unwrap().endpoint().unwrap(), b);
+        assert_eq!(take(&mut all, "a", &any()).unwrap().endpoint().unwrap(), a);
         assert!(all.is_empty());
     }
 }

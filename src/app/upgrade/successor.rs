@@ -40,8 +40,11 @@ impl Arrival {
         let (count, other) = (list.len(), talk.descriptor()?);
         let received = spawn_blocking(move || sockets::receive(&door, other, count)).await;
         let sockets = received.map_err(io::Error::other)??;
-        let named = list.into_iter().zip(sockets).map(|((name, bind), socket)| Named { name, bind, socket });
-        Ok(Self { talk, sockets: named.collect(), served })
+        let named = list.into_iter().zip(sockets).map(|((name, bind), socket)| {
+            let bind = bind.parse().map_err(|_| out_of_turn())?;
+            Ok(Named { name, bind, socket })
+        });
+        Ok(Self { talk, sockets: named.collect::<Result<_, UpgradeError>>()?, served })
     }
 
     /// Says why we end after all.

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::SocketAddr,
     os::fd::{AsFd as _, OwnedFd},
 };
 
@@ -46,7 +45,7 @@ pub(super) enum Old {
     /// The sockets that come, in this order.
     Sockets {
         /// Names and addresses as in the config.
-        list: Vec<(String, SocketAddr)>,
+        list: Vec<(String, String)>,
         /// The pools that have a backend here.
         served: Vec<String>,
     },

@@ -1,6 +1,8 @@
 //! What a source says.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
+
+use crate::model::Endpoint;
 
 /// What a source said when it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +30,11 @@ pub struct Found {
     /// What it is called, whatever its address.
     pub name: Arc<str>,
     /// Where it listens, any of them. None: it is not known now.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Endpoint>,
     /// `host:port` that has to be looked up for that.
     pub host: Option<Arc<str>>,
+    /// The name that its certificate should have.
+    pub server: Option<Arc<str>>,
     /// Its share of placements.
     pub weight: u32,
     /// Whether the source wants it drained.

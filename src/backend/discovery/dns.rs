@@ -19,6 +19,7 @@ use super::{
     names::Targets,
     servers::{Lack, Servers},
 };
+use crate::model::Endpoint;
 
 /// So long an address is not used whose name the servers fail to tell: with another name it would stand elsewhere.
 const UNNAMED: Duration = Duration::from_secs(5);
@@ -156,7 +157,7 @@ impl Dns {
         if found.is_empty() {
             return Err(Lack::Failed(Fault::Broken("the name servers do not tell the names of the addresses".into())));
         }
-        let found = found.into_iter().map(|(name, addresses)| self.found(name, addresses));
+        let found = found.into_iter().map(|(name, addresses)| self.found(name, addresses, &self.settings.name));
         let patient = if self.unnamed.is_empty() { ttl } else { Duration::ZERO };
         Ok((found.collect(), patient))
     }
@@ -191,7 +192,7 @@ impl Dns {
         }
         let found = targets.iter().zip(named).map(|((host, port), name)| {
             let addresses = at.get(host).into_iter().flatten().map(|ip| SocketAddr::from((*ip, *port)));
-            self.found(name, addresses.collect())
+            self.found(name, addresses.collect(), &host.to_ascii())
         });
         Ok((found.collect(), ttl))
     }
@@ -200,8 +201,17 @@ impl Dns {
         self.settings.timeout.mul_f32(ROUND)
     }
 
-    fn found(&self, name: String, addresses: Vec<SocketAddr>) -> Found {
-        Found { name: name.into(), addresses, host: None, weight: self.settings.weight, drain: false }
+    fn found(&self, name: String, addresses: Vec<SocketAddr>, server: &str) -> Found {
+        let server = server.strip_suffix('.').unwrap_or(server);
+        let addresses = addresses.into_iter().map(Endpoint::Tcp).collect();
+        Found {
+            name: name.into(),
+            addresses,
+            host: None,
+            server: Some(server.into()),
+            weight: self.settings.weight,
+            drain: false,
+        }
     }
 
     /// The addresses of `name`, IPv4 first. A family that cannot be asked for is what it was.

@@ -76,8 +76,14 @@ mod tests {
     async fn it_is_taken_as_a_whole_or_not_at_all() {
         let path = std::env::temp_dir().join(format!("pilotfish-backends-{}", std::process::id()));
         let parse = |text: &str| {
-            let found =
-                |name: &str| Found { name: name.into(), addresses: vec![], host: None, weight: 1, drain: false };
+            let found = |name: &str| Found {
+                name: name.into(),
+                addresses: vec![],
+                host: None,
+                server: None,
+                weight: 1,
+                drain: false,
+            };
             if text.contains('!') {
                 Err("line 1: no".to_owned())
             } else {

@@ -1,13 +1,13 @@
 //! Who belongs to the pool, by what a source has said so far. Pure: answers and the time go in, changes come out.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::{Found, Said};
+use crate::model::Endpoint;
 
 /// How much a source is believed.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +24,11 @@ pub struct Entry {
     /// Its name.
     pub name: Arc<str>,
     /// Where it listens, as far as this is known.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Endpoint>,
     /// `host:port` that has to be looked up for that.
     pub host: Option<Arc<str>>,
+    /// The name that its certificate should have.
+    pub server: Option<Arc<str>>,
     /// Its share of placements.
     pub weight: u32,
     /// Whether the source wants it drained.
@@ -118,7 +120,7 @@ impl Roster {
         for found in found {
             entries.entry(&found.name).or_insert_with(|| self.entry(found));
         }
-        let taken: BTreeSet<SocketAddr> = entries.values().filter_map(|entry| entry.address).collect();
+        let taken: HashSet<Endpoint> = entries.values().filter_map(|entry| entry.address.clone()).collect();
         let mut changes = self.missing(&entries, &taken, now);
         let (mut altered, mut joining) = (Vec::new(), Vec::new());
         for entry in entries.into_values() {
@@ -145,21 +147,21 @@ impl Roster {
 
     /// The address that it has is kept as long as it is one of those it may have.
     fn entry(&self, found: &Found) -> Entry {
-        let before = self.known.get(&found.name).and_then(|record| record.entry.address);
+        let before = self.known.get(&found.name).and_then(|record| record.entry.address.clone());
         let address = match before {
             Some(before) if found.addresses.is_empty() || found.addresses.contains(&before) => Some(before),
-            _ => found.addresses.first().copied(),
+            _ => found.addresses.first().cloned(),
         };
-        let Found { name, host, weight, drain, .. } = found.clone();
-        Entry { name, address, host, weight, drain }
+        let Found { name, host, server, weight, drain, .. } = found.clone();
+        Entry { name, address, host, server, weight, drain }
     }
 
     /// Those that the answer leaves out.
-    fn missing(&mut self, entries: &BTreeMap<&str, Entry>, taken: &BTreeSet<SocketAddr>, now: Instant) -> Vec<Change> {
+    fn missing(&mut self, entries: &BTreeMap<&str, Entry>, taken: &HashSet<Endpoint>, now: Instant) -> Vec<Change> {
         let (mut vacated, mut leaving) = (Vec::new(), Vec::new());
         for (name, record) in self.known.iter_mut().filter(|(name, _)| !entries.contains_key(&***name)) {
             let since = *record.missing.get_or_insert(now);
-            let replaced = record.entry.address.is_some_and(|address| taken.contains(&address));
+            let replaced = record.entry.address.as_ref().is_some_and(|address| taken.contains(address));
             if replaced {
                 record.entry.address = None;
                 vacated.push(Change::Vacate(name.clone()));

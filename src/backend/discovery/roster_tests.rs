@@ -3,17 +3,17 @@ use crate::backend::discovery::Fault;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn at(last: u8) -> SocketAddr {
+fn at(last: u8) -> Endpoint {
     ([10, 0, 0, last], 4321).into()
 }
 
 fn found(name: &str, addresses: &[u8]) -> Found {
     let addresses = addresses.iter().map(|last| at(*last)).collect();
-    Found { name: name.into(), addresses, host: None, weight: 1, drain: false }
+    Found { name: name.into(), addresses, host: None, server: None, weight: 1, drain: false }
 }
 
 fn entry(name: &str, address: Option<u8>) -> Entry {
-    Entry { name: name.into(), address: address.map(at), host: None, weight: 1, drain: false }
+    Entry { name: name.into(), address: address.map(at), host: None, server: None, weight: 1, drain: false }
 }
 
 fn said(all: &[(&str, &[u8])]) -> Said {

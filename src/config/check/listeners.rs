@@ -71,7 +71,7 @@ fn mode(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
 fn exposure(file: &File, reader: &mut Reader<'_>, path: &str, listener: &Listener) {
     let key = format!("{path}.bind");
     let asks = reader.is_set(&format!("{path}.connection_token")) || tenants_log_in(file, reader, listener);
-    if listener.mode == Mode::Session && !asks && reader.is_sound(&key) && !listener.bind.ip().is_loopback() {
+    if listener.mode == Mode::Session && !asks && reader.is_sound(&key) && !listener.bind.is_local() {
         let found = format!("{}, which other machines reach, and no connection_token", listener.bind);
         let hint = match &listener.tenant {
             Some(tenant) => format!("every client is tenant {tenant}"),

@@ -3,38 +3,66 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
 };
 
 use toml::de::DeValue;
 
 use super::Kind;
-use crate::config::reader::{Reader, Spot};
+use crate::{
+    config::reader::{Reader, Spot},
+    model::{Endpoint, UNIX},
+};
 
-/// A `host:port` to dial; the host may be a name, an IPv4 address or an IPv6 address.
+/// What to dial: `host:port`, where the host may be a name, an IPv4 address or an IPv6 address, or a Unix socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// Without brackets.
-    pub host: String,
-    /// From 1.
-    pub port: u16,
+pub enum Address {
+    /// A port.
+    Tcp {
+        /// Without brackets.
+        host: String,
+        /// From 1.
+        port: u16,
+    },
+    /// The absolute path of a Unix socket.
+    Unix(PathBuf),
 }
 
 impl Address {
     /// The address itself where the host is one, and for `localhost` the usual one.
-    pub fn ip(&self) -> Option<IpAddr> {
-        if self.host.eq_ignore_ascii_case("localhost") {
-            return Some(Ipv4Addr::LOCALHOST.into());
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        let Self::Tcp { host, port } = self else { return None };
+        let ip = if host.eq_ignore_ascii_case("localhost") {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            host.parse::<IpAddr>().ok()?
+        };
+        Some((ip, *port).into())
+    }
+
+    /// What can be dialled without asking anybody for a name.
+    pub fn endpoint(&self) -> Option<Endpoint> {
+        match self {
+            Self::Tcp { .. } => self.tcp().map(Endpoint::Tcp),
+            Self::Unix(path) => Some(Endpoint::unix(path)),
         }
-        self.host.parse().ok()
+    }
+
+    /// The host, where there is one.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            Self::Tcp { host, .. } => Some(host),
+            Self::Unix(_) => None,
+        }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
         }
     }
 }
@@ -71,7 +99,7 @@ impl Kind for Dial {
     type Value = Address;
 
     fn expects(&self) -> String {
-        "\"host:port\" with a port from 1 to 65535".to_owned()
+        "\"host:port\" with a port from 1 to 65535, or \"unix:/PATH\"".to_owned()
     }
 
     fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<Address> {
@@ -80,11 +108,14 @@ impl Kind for Dial {
     }
 
     fn stand_in(&self) -> Address {
-        Address { host: String::new(), port: 0 }
+        Address::Tcp { host: String::new(), port: 0 }
     }
 }
 
 fn parse_address(text: &str) -> Option<Address> {
+    if let Some(path) = text.strip_prefix(UNIX) {
+        return is_socket_path(path).then(|| Address::Unix(path.into()));
+    }
     let (host, port) = text.rsplit_once(':')?;
     let host = match host.strip_prefix('[') {
         Some(host) => host.strip_suffix(']').filter(|host| host.parse::<Ipv6Addr>().is_ok())?,
@@ -94,7 +125,12 @@ fn parse_address(text: &str) -> Option<Address> {
         return None;
     }
     let port = port.parse().ok().filter(|port| *port > 0)?;
-    Some(Address { host: host.to_owned(), port })
+    Some(Address::Tcp { host: host.to_owned(), port })
+}
+
+/// The kernel takes 107 bytes.
+fn is_socket_path(path: &str) -> bool {
+    path.starts_with('/') && !path.ends_with('/') && path.len() <= 107 && !path.contains('\0')
 }
 
 /// A host's name or an IPv4 address. What looks like an IPv4 address has to be one: no resolver would know `300.1.1.1`.
@@ -109,6 +145,10 @@ fn is_host(host: &str) -> bool {
 }
 
 fn address_hint(text: &str) -> Option<String> {
+    if let Some(path) = text.strip_prefix(UNIX) {
+        let long = path.len() > 107;
+        return Some(if long { "a path of at most 107 bytes" } else { "an absolute path of a socket" }.to_owned());
+    }
     if text.contains("://") {
         return Some("without a scheme: it is plain TCP".to_owned());
     }
@@ -141,6 +181,32 @@ impl Kind for Bind {
 
     fn stand_in(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, 0).into()
+    }
+}
+
+/// An address or a Unix socket to listen on.
+pub(in crate::config) fn listen() -> Listen {
+    Listen
+}
+
+pub(in crate::config) struct Listen;
+
+impl Kind for Listen {
+    type Value = Endpoint;
+
+    fn expects(&self) -> String {
+        format!("{}, or \"unix:/PATH\"", Bind.expects())
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<Endpoint> {
+        let text = value.as_str().unwrap_or_default();
+        let fits = text.strip_prefix(UNIX).is_none_or(is_socket_path);
+        let parsed = text.parse::<Endpoint>().ok().filter(|_| fits);
+        parsed.or_else(|| self.refuse(reader, spot, value, bind_hint(text)))
+    }
+
+    fn stand_in(&self) -> Endpoint {
+        Endpoint::Tcp(Bind.stand_in())
     }
 }
 
@@ -188,7 +254,15 @@ mod tests {
 
     #[test]
     fn addresses_to_dial() {
-        for text in ["cli-1:4321", "127.0.0.1:1", "[::1]:1", "a.b.example.:65535", "my_host:80", "LOCALHOST:80"] {
+        for text in [
+            "cli-1:4321",
+            "127.0.0.1:1",
+            "[::1]:1",
+            "a.b.example.:65535",
+            "my_host:80",
+            "LOCALHOST:80",
+            "unix:/run/a.sock",
+        ] {
             let address = parse_address(text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(address.to_string(), text);
         }
@@ -204,6 +278,9 @@ mod tests {
             "a:-1",
             "a: 1",
             "a b:1",
+            "unix:",
+            "unix:a",
+            "unix:/a/",
             "::1:1",
             "[::1]",
             "[x]:1",
@@ -218,8 +295,8 @@ mod tests {
         for text in wrong {
             assert_eq!(parse_address(text), None, "{text}");
         }
-        assert_eq!(parse_address("localhost:1").and_then(|a| a.ip()), Some(Ipv4Addr::LOCALHOST.into()));
-        assert_eq!(parse_address("cli-1:1").and_then(|a| a.ip()), None);
+        assert_eq!(parse_address("localhost:1").and_then(|a| a.tcp()), Some((Ipv4Addr::LOCALHOST, 1).into()));
+        assert_eq!(parse_address("cli-1:1").and_then(|a| a.tcp()), None);
     }
 
     #[test]

@@ -35,6 +35,33 @@ impl Kind for Switch {
     }
 }
 
+/// Permissions of a file.
+pub(in crate::config) fn file_mode() -> FileMode {
+    FileMode
+}
+
+pub(in crate::config) struct FileMode;
+
+impl Kind for FileMode {
+    type Value = u32;
+
+    fn expects(&self) -> String {
+        "three octal digits in quotes, such as \"0660\"".to_owned()
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, spot: &Spot, value: &DeValue<'_>) -> Option<u32> {
+        let digits = value.as_str().map(|text| text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text));
+        let digits =
+            digits.filter(|digits| digits.len() == 3 && digits.bytes().all(|digit| (b'0'..b'8').contains(&digit)));
+        let mode = digits.and_then(|digits| u32::from_str_radix(digits, 8).ok());
+        mode.or_else(|| self.refuse(reader, spot, value, None))
+    }
+
+    fn stand_in(&self) -> u32 {
+        0
+    }
+}
+
 /// A whole number from `min` to `max`.
 pub(in crate::config) fn count<T>(min: u32, max: u32) -> Count<T> {
     Count { min, max, value: PhantomData }

@@ -29,8 +29,8 @@ pub use {
     token::{Token, TokenSource},
 };
 pub(super) use {
-    address::{address, bind, port_range},
-    basic::{count, number, path, switch, words},
+    address::{address, bind, listen, port_range},
+    basic::{count, file_mode, number, path, switch, words},
     choice::{Choice, choice, one_of},
     dns::{dns_name, dns_server},
     ephemeral::ephemeral,

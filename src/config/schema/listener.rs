@@ -1,14 +1,17 @@
 //! `[[listener]]`: where clients connect.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use super::{DAY, HOUR, Jwt, ms};
 use crate::{
     config::{
-        kind::{bind, choice, count, duration, name, one_of, optional, secret, size, switch, table, table_or_none},
+        kind::{
+            choice, count, duration, file_mode, listen, name, one_of, optional, secret, size, switch, table,
+            table_or_none,
+        },
         section::section,
     },
-    model::Secret,
+    model::{Endpoint, Secret},
 };
 
 section! {
@@ -16,8 +19,10 @@ section! {
     pub struct Listener {
         /// Its name in logs and metrics.
         pub name: String = name(), required("\"sdk\"");
-        /// Where to listen.
-        pub bind: SocketAddr = bind(), required("\"127.0.0.1:4321\"");
+        /// Where to listen: an address and a port, or "unix:" and the path of a socket.
+        pub bind: Endpoint = listen(), required("\"127.0.0.1:4321\"");
+        /// The permissions of a Unix socket in `bind`.
+        pub socket_mode: u32 = file_mode(), text("0660");
         /// What pilotfish understands of the bytes.
         pub mode: Mode = one_of::<Mode>(), text("session");
         /// The pool that serves it.

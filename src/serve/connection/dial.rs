@@ -1,15 +1,14 @@
 //! From a client's address to an open socket of a backend: choose, connect, try the next one.
 
-use std::{io, net::SocketAddr, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{io, sync::Arc, sync::atomic::Ordering};
 
-use tokio::{
-    net::TcpStream,
-    time::{error::Elapsed, timeout},
-};
+use tokio::time::{error::Elapsed, timeout};
 use tracing::debug;
 
 use super::ConnectionMode;
 use crate::{
+    backend::Socket,
+    model::Peer,
     pool::Member,
     telemetry::{BackendMetrics, Held, LinkOutcome},
 };
@@ -21,7 +20,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub struct Dialled {
     /// The socket.
-    pub stream: TcpStream,
+    pub stream: Socket,
     /// Whose it is.
     pub link: Link,
 }
@@ -52,12 +51,12 @@ impl Drop for Link {
 }
 
 /// Opens a link for `client`. `None` when nothing is left to try.
-pub async fn dial(mode: &ConnectionMode, client: SocketAddr) -> Option<Dialled> {
+pub async fn dial(mode: &ConnectionMode, client: Peer) -> Option<Dialled> {
     let mut tried = Vec::new();
     while tried.len() < ATTEMPTS {
         let member = (mode.choose)(client, &tried)?;
         let link = Link::new(member.clone(), mode.metrics.backend(&member.pool, &member.name));
-        match connect(&member, mode.settings.connect_timeout).await {
+        match connect(mode, &member).await {
             Ok(stream) => {
                 link.metrics.opened.get(LinkOutcome::Ok).inc();
                 return Some(Dialled { stream, link });
@@ -73,11 +72,9 @@ pub async fn dial(mode: &ConnectionMode, client: SocketAddr) -> Option<Dialled> 
     None
 }
 
-async fn connect(member: &Member, limit: Duration) -> io::Result<TcpStream> {
-    let Some(address) = member.address() else { return Err(io::ErrorKind::AddrNotAvailable.into()) };
-    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_: Elapsed| io::ErrorKind::TimedOut)??;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+async fn connect(mode: &ConnectionMode, member: &Member) -> io::Result<Socket> {
+    let limit = mode.settings.connect_timeout;
+    timeout(limit, mode.dialer.dial(member)).await.map_err(|_: Elapsed| io::ErrorKind::TimedOut)?
 }
 
 fn outcome(failure: &io::Error) -> LinkOutcome {

@@ -7,13 +7,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::pipe::Pipe;
-use crate::telemetry::{BackpressureMetrics, Held, Towards};
+use crate::{
+    backend::Socket,
+    telemetry::{BackpressureMetrics, Held, Towards},
+};
 
 /// Read at most this much at once, into a buffer of the worker thread. With 1 MiB frames, copying through 1 MiB costs
 /// 0.25 s of CPU a GB (3,540 to 3,640 MB/s; HAProxy 0.7 and 1,400), through 256 KiB or less 0.30 and more (medians of the
@@ -112,8 +112,8 @@ impl Flow {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut Socket,
+        to: &mut Socket,
         pressure: &BackpressureMetrics,
     ) -> Poll<Result<(), Fault>> {
         let mut left = TURN;
@@ -137,16 +137,18 @@ impl Flow {
     }
 
     /// Writes what waits; ready when nothing does.
-    fn poll_waiting(&mut self, cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<Result<(), Fault>> {
+    fn poll_waiting(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Poll<Result<(), Fault>> {
         loop {
             let written = match &mut self.waiting {
-                Waiting::Nothing => return Poll::Ready(Ok(())),
+                // What TLS has taken is not on its way yet.
+                Waiting::Nothing => return Pin::new(&mut *to).poll_flush(cx).map_err(Fault::Write),
                 Waiting::Bytes { bytes, sent } => {
                     let written = ready!(Pin::new(&mut *to).poll_write(cx, &bytes[*sent..])).map_err(Fault::Write)?;
                     *sent += written;
                     written
                 }
                 Waiting::Piped(pipe) => {
+                    let to = to.plain().ok_or_else(|| Fault::Write(io::ErrorKind::Unsupported.into()))?;
                     ready!(to.poll_write_ready(cx)).map_err(Fault::Write)?;
                     unless_blocked(pipe.drain(to)).map_err(Fault::Write)?
                 }
@@ -173,12 +175,7 @@ impl Flow {
     }
 
     /// Reads into the thread's buffer and writes from it at once; keeps a copy of what is not taken.
-    fn poll_copy(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
-    ) -> Poll<Result<usize, Fault>> {
+    fn poll_copy(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Poll<Result<usize, Fault>> {
         BUFFER.with_borrow_mut(|buffer| {
             let mut buffer = ReadBuf::new(buffer);
             ready!(Pin::new(&mut *from).poll_read(cx, &mut buffer)).map_err(Fault::Read)?;
@@ -191,7 +188,7 @@ impl Flow {
             }
             if read.len() < LONE_HEADER {
                 // Only a hint to the kernel.
-                let _ = from.set_quickack(true);
+                from.quick_ack();
             }
             let written = match Pin::new(to).poll_write(cx, read) {
                 Poll::Ready(written) => written.map_err(Fault::Write)?,
@@ -206,12 +203,11 @@ impl Flow {
     }
 
     /// Moves a pipe full inside the kernel; keeps the pipe when the destination does not take all of it.
-    fn poll_splice(
-        &mut self,
-        cx: &mut Context<'_>,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
-    ) -> Poll<Result<usize, Fault>> {
+    fn poll_splice(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Poll<Result<usize, Fault>> {
+        let (Some(from), Some(to)) = (from.plain(), to.plain()) else {
+            (self.bulk, self.may_splice) = (false, false);
+            return Poll::Ready(Ok(0));
+        };
         ready!(from.poll_read_ready(cx)).map_err(Fault::Read)?;
         let Ok(mut pipe) = Pipe::take() else {
             // No descriptors left: copying needs none.
@@ -263,7 +259,7 @@ impl Flow {
 }
 
 /// Tells the destination that no more will come. One that is gone already needs no telling.
-fn poll_end(cx: &mut Context<'_>, to: &mut TcpStream) -> Poll<Result<(), Fault>> {
+fn poll_end(cx: &mut Context<'_>, to: &mut Socket) -> Poll<Result<(), Fault>> {
     match ready!(Pin::new(to).poll_shutdown(cx)) {
         Err(failure) if failure.kind() != io::ErrorKind::NotConnected => Poll::Ready(Err(Fault::Write(failure))),
         _ => Poll::Ready(Ok(())),

@@ -13,10 +13,10 @@ mod pipe;
 pub mod proxy_header;
 mod relay;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use socket2::SockRef;
-use tokio::{net::TcpStream, select, time::Instant};
+use tokio::{select, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
@@ -25,15 +25,17 @@ use self::{
     dial::{Dialled, dial},
     relay::{Ending, Meters, relay},
 };
-use super::accept::{Handler, Listener, Seat};
+use super::accept::{Handler, Listener, Listening, Visitor};
 pub use super::keepalive::Keepalive;
 use crate::{
+    backend::{Dialer, Socket},
+    model::Peer,
     pool::Member,
     telemetry::{ClientEnd, Held, Label, LinkEnd, ListenerMetrics, Metrics},
 };
 
 /// Chooses a backend for a client at this address, other than those in the slice, which did not answer.
-pub type Choose = Arc<dyn Fn(SocketAddr, &[Arc<Member>]) -> Option<Arc<Member>> + Send + Sync>;
+pub type Choose = Arc<dyn Fn(Peer, &[Arc<Member>]) -> Option<Arc<Member>> + Send + Sync>;
 
 /// Whether the backend is told who the client is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +86,8 @@ pub struct ConnectionMode {
     pub settings: ConnectionSettings,
     /// The policy.
     pub choose: Choose,
+    /// How the backends are reached.
+    pub dialer: Dialer,
     /// All metrics.
     pub metrics: Arc<Metrics>,
     /// The listener's own.
@@ -98,26 +102,22 @@ impl ConnectionMode {
     /// What the accept loop does with a client: one tracked task that dials and relays.
     pub fn handler(self) -> Handler {
         let mode = Arc::new(self);
-        Arc::new(move |stream, peer, seat| {
+        Arc::new(move |visitor| {
             let tracker = mode.tracker.clone();
-            tracker.spawn(serve(mode.clone(), stream, peer, seat));
+            tracker.spawn(serve(mode.clone(), visitor));
         })
     }
 }
 
-/// Serves `socket` (from [`super::accept::bind`]) in connection mode until `drain` is cancelled: then it closes the
+/// Serves `socket` in connection mode until `drain` is cancelled: then it closes the
 /// socket and returns, while the connections run on, counted by the tracker, until they end or `kill` is cancelled.
-pub async fn run(
-    name: &str,
-    socket: std::net::TcpListener,
-    mode: ConnectionMode,
-    drain: CancellationToken,
-) -> io::Result<()> {
+pub async fn run(name: &str, socket: Listening, mode: ConnectionMode, drain: CancellationToken) -> io::Result<()> {
     let (listener, most) = (mode.listener.clone(), mode.settings.max_clients);
     Listener::new(name, socket, most, listener, mode.handler()).accept_until(drain.cancelled()).await
 }
 
-async fn serve(mode: Arc<ConnectionMode>, client: TcpStream, peer: SocketAddr, seat: Seat) {
+async fn serve(mode: Arc<ConnectionMode>, visitor: Visitor) {
+    let Visitor { socket: client, peer, seat } = visitor;
     let began = Instant::now();
     // A token of its own: all connections of a listener polling one would share a lock.
     let kill = mode.kill.child_token();
@@ -147,7 +147,7 @@ async fn serve(mode: Arc<ConnectionMode>, client: TcpStream, peer: SocketAddr, s
     drop(seat);
 }
 
-fn report(ending: &Ending, peer: SocketAddr, member: &Member, began: Instant) {
+fn report(ending: &Ending, peer: Peer, member: &Member, began: Instant) {
     debug!(
         client.addr = %peer,
         pool = &*member.pool,
@@ -161,20 +161,20 @@ fn report(ending: &Ending, peer: SocketAddr, member: &Member, began: Instant) {
     );
 }
 
-fn greeting(settings: &ConnectionSettings, client: &TcpStream, peer: SocketAddr) -> Vec<u8> {
-    match (settings.proxy_protocol, client.local_addr()) {
-        (ProxyProtocol::Off, _) => Vec::new(),
-        (ProxyProtocol::V2, Ok(local)) => proxy_header::proxied(peer, local),
-        (ProxyProtocol::V2, Err(_)) => proxy_header::local(),
+fn greeting(settings: &ConnectionSettings, client: &Socket, peer: Peer) -> Vec<u8> {
+    if settings.proxy_protocol == ProxyProtocol::Off {
+        return Vec::new();
     }
+    let both = peer.address().zip(client.base().local_addr());
+    both.map_or_else(proxy_header::local, |(peer, local)| proxy_header::proxied(peer, local))
 }
 
 /// These options only make a dead peer known sooner: a socket that refuses one works all the same.
-fn tune(socket: &TcpStream, settings: &ConnectionSettings) {
+fn tune(socket: &Socket, settings: &ConnectionSettings) {
     if let Some(keepalive) = settings.keepalive {
         keepalive.ask(socket);
     }
-    if settings.user_timeout.is_some() {
-        let _ = SockRef::from(socket).set_tcp_user_timeout(settings.user_timeout);
+    if let Some(tcp) = socket.tcp().filter(|_| settings.user_timeout.is_some()) {
+        let _ = SockRef::from(tcp).set_tcp_user_timeout(settings.user_timeout);
     }
 }

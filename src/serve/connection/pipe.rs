@@ -3,7 +3,9 @@
 use std::{cell::RefCell, io, os::fd::OwnedFd};
 
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
-use tokio::{io::Interest, net::TcpStream};
+use tokio::io::Interest;
+
+use crate::backend::Plain;
 
 /// Room asked for. The kernel may give less to an unprivileged user (`pipe-user-pages-soft`); then more calls are made.
 pub const CAPACITY: usize = 1 << 20;
@@ -53,7 +55,7 @@ impl Pipe {
 
     /// Takes what `from` has, as far as it fits; 0 at its end. Only into an empty pipe: a full one and an empty socket
     /// both answer `WouldBlock`, and only the second one may put the task to sleep.
-    pub fn fill(&mut self, from: &TcpStream) -> io::Result<usize> {
+    pub fn fill(&mut self, from: &Plain) -> io::Result<usize> {
         debug_assert_eq!(self.filled, 0);
         let got = from.try_io(Interest::READABLE, || {
             Ok(splice(from, None, &self.write, None, CAPACITY, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)
@@ -63,7 +65,7 @@ impl Pipe {
     }
 
     /// Hands to `to` what it takes; `WouldBlock` when it takes nothing now.
-    pub fn drain(&mut self, to: &TcpStream) -> io::Result<usize> {
+    pub fn drain(&mut self, to: &Plain) -> io::Result<usize> {
         let gone = to.try_io(Interest::WRITABLE, || {
             Ok(splice(&self.read, None, to, None, self.filled, SpliceFlags::NONBLOCK | SpliceFlags::MOVE)?)
         })?;

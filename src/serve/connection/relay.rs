@@ -7,14 +7,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::flow::{Fault, Flow};
-use crate::telemetry::{BackendMetrics, BackpressureMetrics, ClientEnd, LinkEnd, ListenerMetrics, Towards, Way};
+use crate::{
+    backend::Socket,
+    telemetry::{BackendMetrics, BackpressureMetrics, ClientEnd, LinkEnd, ListenerMetrics, Towards, Way},
+};
 
 /// How long nothing may move.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,8 +53,8 @@ pub struct Ending {
 
 /// Moves bytes between `client` and `backend`; `first` goes to the backend before anything else.
 pub async fn relay(
-    mut client: TcpStream,
-    mut backend: TcpStream,
+    mut client: Socket,
+    mut backend: Socket,
     first: Vec<u8>,
     may_splice: bool,
     patience: Patience,
@@ -99,8 +99,8 @@ impl Pair {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        client: &mut TcpStream,
-        backend: &mut TcpStream,
+        client: &mut Socket,
+        backend: &mut Socket,
         pressure: &BackpressureMetrics,
     ) -> Poll<(ClientEnd, LinkEnd)> {
         let up = self.up.poll(cx, client, backend, pressure);

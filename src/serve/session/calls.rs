@@ -83,7 +83,7 @@ impl Client {
             "call"
         );
         if let Some(over) = self.turned_away.take() {
-            self.shared.door.refused(self.caller.address.ip(), self.now);
+            self.shared.door.refused(self.caller.address.host(), self.now);
             self.refuse_over(&call, &over, Rule::Connections, out);
             return self.close(ClientEnd::Unauthenticated, out);
         }

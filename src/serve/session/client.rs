@@ -3,17 +3,13 @@
 
 use std::{
     io,
-    net::SocketAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant as TokioInstant, Sleep},
-};
+use tokio::time::{Instant as TokioInstant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
@@ -36,10 +32,11 @@ use super::{
     writing::reset_or_failed,
 };
 use crate::{
+    backend::Socket,
     mux::{Asks, Gather, LinkId, OwnRequests, Requests, Setup},
     pool::{Member, Verdict},
     route::Caller,
-    serve::accept::Seat,
+    serve::accept::{Seat, Visitor},
     session::Bell,
     telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome},
     tenancy::Over,
@@ -60,7 +57,7 @@ pub struct Client {
     pub(super) caller: Caller,
     /// Rung when a session of this client is on its way to another home.
     pub(super) bell: Arc<Bell>,
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) inbound: Inbound,
     pub(super) outbox: Outbox,
     pub(super) links: Vec<Option<Link>>,
@@ -134,7 +131,8 @@ pub struct Client {
 
 impl Client {
     /// A driver for a client that was just accepted.
-    pub fn new(shared: Arc<Shared>, socket: TcpStream, address: SocketAddr, seat: Seat, waits: Option<Place>) -> Self {
+    pub fn new(shared: Arc<Shared>, visitor: Visitor, waits: Option<Place>) -> Self {
+        let Visitor { socket, peer: address, seat } = visitor;
         let number = shared.clients.fetch_add(1, std::sync::atomic::Ordering::Relaxed).wrapping_add(1).max(1);
         let now = Instant::now();
         let pressure = Pressure::new(&shared.metrics.backpressure);
@@ -277,7 +275,7 @@ impl Client {
         }
         if self.inbound.waiting_since.is_some() && self.inbound.flow.is_none() {
             // The SDK writes header and body in two writes without TCP_NODELAY: the second waits for our ACK (44 ms -> 0.4 ms).
-            let _ = rustix::net::sockopt::set_tcp_quickack(&self.socket, true);
+            self.socket.quick_ack();
         }
         Ok(true)
     }
@@ -315,7 +313,7 @@ impl Client {
         Ok(true)
     }
 
-    fn dialled(&mut self, id: LinkId, dialled: io::Result<TcpStream>, out: &mut Output) {
+    fn dialled(&mut self, id: LinkId, dialled: io::Result<Socket>, out: &mut Output) {
         let Some(link) = &mut self.links[id as usize] else { return };
         match dialled {
             Ok(socket) => {
@@ -392,9 +390,11 @@ impl Client {
             return Some(id as LinkId);
         }
         // One that refused a moment ago is not dialled again for every request.
-        let address = member.address().filter(|_| !self.avoided().contains(&member.name))?;
+        if member.address().is_none() || self.avoided().contains(&member.name) {
+            return None;
+        }
         let limit = self.shared.settings.connect_timeout;
-        let link = Link::dial(member.clone(), address, limit, self.shared.backend(&member.name), self.now);
+        let link = Link::dial(member.clone(), &self.shared.dialer, limit, self.shared.backend(&member.name), self.now);
         let free = |id: &usize| self.links[*id].is_none() && !self.ending.contains(&(*id as LinkId));
         let id = (0..self.links.len()).find(free).unwrap_or(self.links.len());
         if id == self.links.len() {

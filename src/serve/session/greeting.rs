@@ -41,7 +41,7 @@ impl Client {
             Err(TurnedAway::Full(over)) => {
                 // It is known, and one too many.
                 self.waits = None;
-                self.shared.door.refused(self.caller.address.ip(), self.now);
+                self.shared.door.refused(self.caller.address.host(), self.now);
                 self.refuse_over(call, &over, Rule::Connections, out);
                 return self.close(ClientEnd::Unauthenticated, out);
             }
@@ -89,8 +89,8 @@ impl Client {
     /// A wrong token: answered as the runtime does it, but not borne for ever.
     fn turn_away(&mut self, call: &Call<'_>, out: &mut Output) {
         self.failed_tries = self.failed_tries.saturating_add(1);
-        self.shared.patience.failed(self.caller.address.ip(), self.now);
-        self.shared.door.refused(self.caller.address.ip(), self.now);
+        self.shared.patience.failed(self.caller.address.host(), self.now);
+        self.shared.door.refused(self.caller.address.host(), self.now);
         self.count_refusal_of(Some((call, None)), Rule::Login);
         self.refuse(call, Reason::AuthenticationFailed, "AUTHENTICATION_FAILED", out);
         if self.failed_tries >= TRIES {

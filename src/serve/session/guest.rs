@@ -125,7 +125,11 @@ impl Client {
 
     /// How long this client's `connect` has to wait for what its address did.
     pub(super) fn delay(&self) -> Duration {
-        if self.shared.asks() { self.shared.patience.delay(self.caller.address.ip(), self.now) } else { Duration::ZERO }
+        if self.shared.asks() {
+            self.shared.patience.delay(self.caller.address.host(), self.now)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Takes the frame out of the tenant's quota. `false`: it is over it, and the frame was answered. An answer of the client

@@ -8,13 +8,13 @@ use std::{
     time::Instant,
 };
 
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::workspace::{Dest, READ_BYTES, Workspace};
-use crate::wire::{RequestId, Scanner};
+use crate::{
+    backend::Socket,
+    wire::{RequestId, Scanner},
+};
 
 /// Frames with a body of this size or more pass through instead of being collected.
 pub const FLOW_BYTES: usize = 64 << 10;
@@ -71,7 +71,7 @@ impl Inbound {
     /// Reads once, behind what already lies in the read buffer. The carry is part of the chunk.
     pub fn poll_read(
         &mut self,
-        socket: &mut TcpStream,
+        socket: &mut Socket,
         cx: &mut Context<'_>,
         workspace: &mut Workspace,
     ) -> Poll<io::Result<Read>> {

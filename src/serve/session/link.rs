@@ -1,11 +1,10 @@
 //! The connection from one client to one backend.
 
-use std::{io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration, time::Instant};
-
-use tokio::net::TcpStream;
+use std::{io, pin::Pin, sync::Arc, time::Duration, time::Instant};
 
 use super::{inbound::Inbound, outbox::Outbox};
 use crate::{
+    backend::{Dialer, Socket},
     pool::{LinkSlot, Member},
     serve::keepalive::Keepalive,
     telemetry::{BackendMetrics, LinkOutcome},
@@ -13,7 +12,7 @@ use crate::{
 };
 
 /// A dial in progress.
-pub type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+pub type Dial = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
 
 /// How far a link is.
 pub enum State {
@@ -41,7 +40,7 @@ pub struct Link {
     /// How far it is.
     pub state: State,
     /// The socket, once dialled.
-    pub socket: Option<TcpStream>,
+    pub socket: Option<Socket>,
     /// What the backend sent.
     pub inbound: Inbound,
     /// What it has not taken yet.
@@ -69,14 +68,14 @@ impl Link {
     /// Begins a link: dials, with a deadline.
     pub fn dial(
         member: Arc<Member>,
-        address: SocketAddr,
+        dialer: &Dialer,
         limit: Duration,
         metrics: Arc<BackendMetrics>,
         now: Instant,
     ) -> Self {
+        let (dialer, to) = (dialer.clone(), member.clone());
         let dial = async move {
-            let socket = tokio::time::timeout(limit, TcpStream::connect(address)).await??;
-            socket.set_nodelay(true)?;
+            let socket = tokio::time::timeout(limit, dialer.dial(&to)).await??;
             Keepalive::default().ask(&socket);
             Ok(socket)
         };

@@ -4,7 +4,6 @@
 
 use std::{
     collections::VecDeque,
-    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -14,28 +13,29 @@ use ahash::AHashMap;
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::model::Host;
+
 /// Clients of one address that may be unknown at a time. Even a whole office behind one address seldom has ten.
 const MOST: usize = 256;
 
 /// Who waits, by address, the longest first.
 #[derive(Debug, Default)]
 pub struct Lobby {
-    waiting: Mutex<AHashMap<IpAddr, VecDeque<(u64, CancellationToken)>>>,
+    waiting: Mutex<AHashMap<Host, VecDeque<(u64, CancellationToken)>>>,
     numbers: std::sync::atomic::AtomicU64,
 }
 
 /// A place in the lobby, given back when it is dropped.
 pub struct Place {
     lobby: Arc<Lobby>,
-    address: IpAddr,
+    address: Host,
     number: u64,
     asked_to_go: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Lobby {
     /// A place for a client from `address`. If its kind are too many, the one that has waited longest is asked to go.
-    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Place {
-        let address = address.to_canonical();
+    pub fn enter(self: &Arc<Self>, address: Host) -> Place {
         let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let token = CancellationToken::new();
         let mut waiting = self.waiting.lock();
@@ -74,6 +74,8 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     fn goes(place: &mut Place) -> bool {
@@ -83,11 +85,11 @@ mod tests {
     #[test]
     fn the_one_that_waited_longest_makes_room() {
         let lobby = Arc::new(Lobby::default());
-        let (one, other) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let (one, other) = (Host::from(IpAddr::from([127, 0, 0, 1])), Host::User(1));
         let mut places: VecDeque<_> = (0..MOST).map(|_| lobby.enter(one)).collect();
         let mut stranger = lobby.enter(other);
         assert!(!places.iter_mut().any(goes));
-        let mut late = lobby.enter("::ffff:127.0.0.1".parse().unwrap());
+        let mut late = lobby.enter("::ffff:127.0.0.1".parse::<IpAddr>().unwrap().into());
         assert!(goes(&mut places[0]) && !goes(&mut places[1]) && !goes(&mut late) && !goes(&mut stranger));
         places.pop_front();
         places.pop_front();

@@ -93,14 +93,15 @@ impl SessionMode {
     /// What the accept loop does with a client: one tracked task for it.
     pub fn handler(&self) -> Handler {
         let shared = self.shared.clone();
-        Arc::new(move |socket, address, seat| {
-            if shared.may_turn_away() && !shared.door.admits(address.ip(), Instant::now()) {
+        Arc::new(move |visitor| {
+            let host = visitor.peer.host();
+            if shared.may_turn_away() && !shared.door.admits(host, Instant::now()) {
                 shared.listener.rejected.get(Rejection::Denied).inc();
                 return;
             }
-            Keepalive::within(shared.settings.client_timeout).ask(&socket);
-            let place = shared.asks().then(|| shared.lobby.enter(address.ip()));
-            let client = Client::new(shared.clone(), socket, address, seat, place);
+            Keepalive::within(shared.settings.client_timeout).ask(&visitor.socket);
+            let place = shared.asks().then(|| shared.lobby.enter(host));
+            let client = Client::new(shared.clone(), visitor, place);
             shared.tracker.spawn(client.run());
         })
     }

@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socket2::SockRef;
-
 use super::{
     chunk::Frame,
     client::Client,
@@ -138,8 +136,7 @@ impl Client {
             && self.now.saturating_duration_since(self.last_active) >= QUIET
         {
             orphan.deaf = true;
-            // Fails only if the other side is gone, too.
-            let _ = SockRef::from(&self.socket).shutdown(std::net::Shutdown::Write);
+            self.socket.end_writing();
         }
     }
 

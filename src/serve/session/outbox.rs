@@ -6,7 +6,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{io::AsyncWrite, net::TcpStream};
+use tokio::io::AsyncWrite;
+
+use crate::backend::Socket;
 
 /// Slices for one `writev`; more than that go in the next one.
 const SLICES: usize = 32;
@@ -19,6 +21,8 @@ const KEEP: usize = 16 << 10;
 pub struct Outbox {
     waiting: Vec<u8>,
     start: usize,
+    /// TLS has taken bytes that are not on their way yet.
+    unflushed: bool,
 }
 
 impl Outbox {
@@ -29,7 +33,7 @@ impl Outbox {
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len() == 0 && !self.unflushed
     }
 
     /// Adds bytes without trying to write them.
@@ -47,7 +51,7 @@ impl Outbox {
     /// The socket's.
     pub fn write<'a>(
         &mut self,
-        socket: &mut TcpStream,
+        socket: &mut Socket,
         cx: &mut Context<'_>,
         mut parts: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> io::Result<()> {
@@ -56,7 +60,7 @@ impl Outbox {
         loop {
             let mut slices = [IoSlice::new(&[]); SLICES];
             let mut count = 0;
-            if !self.is_empty() {
+            if self.start < self.waiting.len() {
                 slices[0] = IoSlice::new(&self.waiting[self.start..]);
                 count = 1;
             }
@@ -71,6 +75,7 @@ impl Outbox {
             }
             if count == 0 {
                 self.reset();
+                self.unflushed = flush(socket, cx)?.is_pending();
                 return Ok(());
             }
             // One piece goes by `send`, which costs the kernel less than `writev`.
@@ -90,7 +95,7 @@ impl Outbox {
             };
             let from_waiting = written.min(self.len());
             self.start += from_waiting;
-            if self.is_empty() {
+            if self.start == self.waiting.len() {
                 self.reset();
             }
             skip = advance(&mut parts, skip, written - from_waiting);
@@ -103,6 +108,13 @@ impl Outbox {
         if self.waiting.capacity() > KEEP {
             self.waiting = Vec::new();
         }
+    }
+}
+
+fn flush(socket: &mut Socket, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
+    match Pin::new(socket).poll_flush(cx) {
+        Poll::Ready(flushed) => flushed.map(Poll::Ready),
+        Poll::Pending => Ok(Poll::Pending),
     }
 }
 
@@ -139,7 +151,8 @@ mod tests {
     async fn what_the_socket_does_not_take_waits_in_order() {
         use tokio::io::AsyncReadExt;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let near = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut near = Socket::from(near);
         let (mut far, _) = listener.accept().await.unwrap();
         let mut outbox = Outbox::default();
         let block: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();

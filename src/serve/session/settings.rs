@@ -6,6 +6,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{door::Door, lobby::Lobby, stage::Stages, turnlock::LockPolicy};
 use crate::{
+    backend::Dialer,
     model::Secret,
     route::{Quarters, Router},
     session::expiry::Ephemeral,
@@ -133,6 +134,8 @@ impl SessionSettings {
 pub struct Shared {
     /// What the operator set.
     pub settings: SessionSettings,
+    /// How its backends are reached.
+    pub dialer: Dialer,
     /// Where sessions go.
     pub router: Router,
     /// Where each identity has a backend of its own: who knows it. Until a client has said who it is, its router leads nowhere.

@@ -83,9 +83,11 @@ impl Client {
 /// Why a client whose socket fails is gone.
 pub(super) fn reset_or_failed(error: &io::Error) -> ClientEnd {
     match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            ClientEnd::Reset
-        }
+        // TLS that ends without its last word is a reset, too.
+        io::ErrorKind::ConnectionReset
+        | io::ErrorKind::BrokenPipe
+        | io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::UnexpectedEof => ClientEnd::Reset,
         io::ErrorKind::TimedOut => ClientEnd::Timeout,
         _ => ClientEnd::Internal,
     }

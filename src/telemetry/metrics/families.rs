@@ -67,6 +67,7 @@ families! {
     evictions: Counters<2> = counters("pilotfish_session_evictions_total", ["pool", "cause"]; "Idle sessions that were closed at their backend and are kept by us until they are needed.");
     wakes: Counters<2> = counters("pilotfish_session_wakes_total", ["pool", "outcome"]; "Kept sessions that were needed again.");
     wake_duration: Histograms<1> = histograms("pilotfish_session_wake_seconds", ["pool"], REQUEST; "From the request that needs a kept session until it is live.");
+    live: Gauges<1> = gauges("pilotfish_sessions_live", ["pool"]; "Sessions that live at a backend: what pods are counted by.");
     parked: Gauges<1> = gauges("pilotfish_sessions_parked", ["pool"]; "Sessions that have clients and are live nowhere until they are needed.");
     admission_waiting: Gauges<1> = gauges("pilotfish_admission_waiting", ["pool"]; "Sessions that wait for a place at a backend.");
     turn_locks: Counters<2> = counters("pilotfish_turn_locks_total", ["pool", "outcome"]; "Prompts that needed their session's turn lock.");

@@ -1,12 +1,14 @@
 //! How long an address that showed wrong tokens has to wait.
 
-use core::net::IpAddr;
 use std::{
     fmt,
     time::{Duration, Instant},
 };
 
+use core::net::IpAddr;
 use parking_lot::Mutex;
+
+use crate::model;
 
 /// Failures that cost nothing.
 const FREE: u32 = 3;
@@ -38,7 +40,7 @@ impl Patience {
     }
 
     /// How long `address` has to wait at `now`: nothing for 3 failures, then 100 ms doubling up to 1 s.
-    pub fn delay(&self, address: IpAddr, now: Instant) -> Duration {
+    pub fn delay(&self, address: model::Host, now: Instant) -> Duration {
         let host = Host::of(address);
         let Some(set) = self.set(host) else { return Duration::ZERO };
         let failures =
@@ -47,7 +49,7 @@ impl Patience {
     }
 
     /// Counts a failure of `address`. A right token does not take one back: an attacker may have one, too.
-    pub fn failed(&self, address: IpAddr, now: Instant) {
+    pub fn failed(&self, address: model::Host, now: Instant) {
         let host = Host::of(address);
         let Some(set) = self.set(host) else { return };
         let mut set = set.lock();
@@ -118,13 +120,16 @@ enum Host {
     V4(u32),
     /// The first 64 bits.
     V6(u64),
+    /// A user of this machine.
+    User(u32),
 }
 
 impl Host {
-    fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.to_bits()),
-            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+    fn of(host: model::Host) -> Self {
+        match host {
+            model::Host::Ip(IpAddr::V4(address)) => Self::V4(address.to_bits()),
+            model::Host::Ip(IpAddr::V6(address)) => Self::V6((address.to_bits() >> 64) as u64),
+            model::Host::User(user) => Self::User(user),
         }
     }
 
@@ -133,6 +138,7 @@ impl Host {
         let mut bits = match self {
             Self::V4(bits) => u64::from(bits) | 1 << 63,
             Self::V6(bits) => bits,
+            Self::User(user) => u64::from(user) | 1 << 62,
         };
         bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -144,18 +150,18 @@ impl Host {
 mod tests {
     use super::*;
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn ip(text: &str) -> model::Host {
+        text.parse::<IpAddr>().unwrap().into()
     }
 
-    fn fail(patience: &Patience, address: IpAddr, times: u32, now: Instant) {
+    fn fail(patience: &Patience, address: model::Host, times: u32, now: Instant) {
         for _ in 0..times {
             patience.failed(address, now);
         }
     }
 
     /// The `at`th address of a network that nobody else here uses.
-    fn stranger(at: u32) -> IpAddr {
+    fn stranger(at: u32) -> model::Host {
         core::net::Ipv4Addr::from_bits(0x0a00_0000 + at).into()
     }
 
@@ -242,7 +248,7 @@ mod tests {
     #[test]
     fn forgotten_ones_give_way_first() {
         let (patience, start) = (Patience::new(), Instant::now());
-        let set = |address: &IpAddr| Host::of(*address).mix() % SETS as u64;
+        let set = |address: &model::Host| Host::of(*address).mix() % SETS as u64;
         let first = stranger(0);
         let mut crowd = (1..).map(stranger).filter(|address| set(address) == set(&first));
         fail(&patience, first, 100, start);

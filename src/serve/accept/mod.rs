@@ -3,23 +3,28 @@
 //! Pingora's own listening service wraps each socket into a buffered `Stream`, which costs 26-44 KiB for an idle client
 //! and about 8 % CPU a message (DESIGN section 7). So this is a service beside it, under the same shutdown watch.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+mod listening;
+
+use std::{io, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::{
     server::{ListenFds, ShutdownWatch},
     services::Service,
 };
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    net::{TcpListener, TcpStream},
     select,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::sleep,
 };
 use tracing::{debug, error, warn};
 
-use crate::telemetry::{Held, ListenerMetrics, Rejection, logs::Sparing};
+pub use self::listening::Listening;
+use crate::{
+    backend::{Plain, Socket},
+    model::Peer,
+    telemetry::{Held, ListenerMetrics, Rejection, logs::Sparing},
+};
 
 /// Connections that the kernel keeps for us between two accepts.
 const BACKLOG: i32 = 4096;
@@ -31,24 +36,24 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What is done with a client that was let in. It must not block: it spawns a (tracked) task and returns.
-pub type Handler = Arc<dyn Fn(TcpStream, SocketAddr, Seat) + Send + Sync>;
+pub type Handler = Arc<dyn Fn(Visitor) + Send + Sync>;
+
+/// A client that was let in.
+#[derive(Debug)]
+pub struct Visitor {
+    /// Its connection.
+    pub socket: Socket,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// Its place.
+    pub seat: Seat,
+}
 
 /// A client's place at its listener: counted in `pilotfish_clients` and against the limit until it is dropped.
 #[derive(Debug)]
 pub struct Seat {
     _client: Held,
     _permit: OwnedSemaphorePermit,
-}
-
-/// Binds `addr` now (port 0 works), so that a clash is an error of the caller and not a retry loop in a task. The
-/// socket does not block and may be bound again right after a restart.
-pub fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// Holds listeners back while another process is about to take their sockets over: those who come wait in the kernel's queue.
@@ -85,7 +90,7 @@ impl Gate {
 /// A bound socket, its limit, and what to do with those who come.
 pub struct Listener {
     name: String,
-    socket: Option<std::net::TcpListener>,
+    socket: Option<Listening>,
     seats: Arc<Semaphore>,
     metrics: Arc<ListenerMetrics>,
     handler: Handler,
@@ -94,11 +99,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// A listener over a socket from [`bind`]. A client beyond `max_clients` is accepted and closed at once, because in
+    /// A listener over a bound socket. A client beyond `max_clients` is accepted and closed at once, because in
     /// the kernel's queue it would only wait without knowing why.
     pub fn new(
         name: &str,
-        socket: std::net::TcpListener,
+        socket: Listening,
         max_clients: usize,
         metrics: Arc<ListenerMetrics>,
         handler: Handler,
@@ -125,7 +130,7 @@ impl Listener {
     /// that is shut they are another process's.
     pub async fn accept_until(&mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let Some(socket) = self.socket.take() else { return Ok(()) };
-        let socket = TcpListener::from_std(socket)?;
+        let socket = socket.into_acceptor()?;
         let mut stop = std::pin::pin!(stop);
         let mut pause = Pause::default();
         loop {
@@ -163,12 +168,14 @@ impl Listener {
             }
         }
         if !self.gate.is_shut() {
-            self.empty_queue(&socket.into_std()?);
+            let socket = socket.into_listening()?;
+            socket.remove_file();
+            self.empty_queue(&socket);
         }
         Ok(())
     }
 
-    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+    fn admit(&self, stream: Plain, peer: Peer) {
         let Ok(permit) = self.seats.clone().try_acquire_owned() else {
             self.metrics.rejected.get(Rejection::Capacity).inc();
             if let Some(left_out) = self.rejected.pass() {
@@ -176,22 +183,22 @@ impl Listener {
             }
             return;
         };
-        if let Err(failure) = stream.set_nodelay(true) {
+        if let Some(Err(failure)) = stream.tcp().map(|tcp| tcp.set_nodelay(true)) {
             debug!(listener = self.name, client.addr = %peer, reason = %failure, "client was gone before it was served");
             self.metrics.rejected.get(Rejection::Failed).inc();
             return;
         }
         self.metrics.accepted.inc();
-        (self.handler)(stream, peer, Seat { _client: Held::one(&self.metrics.clients), _permit: permit });
+        let seat = Seat { _client: Held::one(&self.metrics.clients), _permit: permit };
+        (self.handler)(Visitor { socket: stream.into(), peer, seat });
     }
 
-    /// Asks the kernel itself: tokio's view of the socket may lag behind.
-    fn empty_queue(&self, socket: &std::net::TcpListener) {
+    fn empty_queue(&self, socket: &Listening) {
         for _ in 0..BACKLOG {
-            let Ok((stream, peer)) = socket.accept() else { return };
-            match stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
-                Ok(stream) => self.admit(stream, peer),
-                Err(_) => self.metrics.rejected.get(Rejection::Failed).inc(),
+            match socket.accept_waiting() {
+                None => return,
+                Some(Ok((stream, peer))) => self.admit(stream, peer),
+                Some(Err(_)) => self.metrics.rejected.get(Rejection::Failed).inc(),
             }
         }
     }
@@ -235,15 +242,26 @@ impl Pause {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::{mpsc, watch};
+    use std::net::SocketAddr;
+
+    use tokio::{
+        net::TcpStream,
+        sync::{mpsc, watch},
+    };
 
     use super::*;
-    use crate::telemetry::Metrics;
+    use crate::{model::Endpoint, telemetry::Metrics};
 
     const EMFILE: i32 = 24;
 
-    fn local() -> std::net::TcpListener {
-        bind("127.0.0.1:0".parse().unwrap()).unwrap()
+    fn local() -> (Listening, SocketAddr) {
+        let socket = Listening::bind(&([127, 0, 0, 1], 0).into(), 0).unwrap();
+        let address = socket.endpoint().unwrap().tcp().unwrap();
+        (socket, address)
+    }
+
+    fn here(stream: &TcpStream) -> Peer {
+        stream.local_addr().unwrap().into()
     }
 
     #[test]
@@ -259,41 +277,39 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_an_error_at_once() {
-        let first = local();
-        let error = bind(first.local_addr().unwrap()).unwrap_err();
+        let (_first, addr) = local();
+        let error = Listening::bind(&Endpoint::Tcp(addr), 0).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[tokio::test]
     async fn serves_until_the_watch_says_stop_and_frees_the_port() {
         let metrics = Metrics::new(&[]).unwrap().listener("sdk");
-        let socket = local();
-        let addr = socket.local_addr().unwrap();
+        let (socket, addr) = local();
         let (seen, mut seats) = mpsc::channel(4);
-        let handler: Handler = Arc::new(move |_, peer, seat| drop(seen.try_send((peer, seat))));
+        let handler: Handler = Arc::new(move |client| drop(seen.try_send((client.peer, client.seat))));
         let mut listener = Listener::new("sdk", socket, 10, metrics.clone(), handler);
         let (stop, stopped) = watch::channel(false);
         let service = tokio::spawn(async move { Service::start_service(&mut listener, None, stopped, 1).await });
 
         let client = TcpStream::connect(addr).await.unwrap();
         let (peer, seat) = seats.recv().await.unwrap();
-        assert_eq!(peer, client.local_addr().unwrap());
+        assert_eq!(peer, here(&client));
         assert_eq!(metrics.clients.get(), 1);
         drop(seat);
         assert_eq!((metrics.clients.get(), metrics.accepted.get()), (0, 1));
 
         stop.send_replace(true);
         service.await.unwrap();
-        bind(addr).unwrap();
+        Listening::bind(&Endpoint::Tcp(addr), 0).unwrap();
     }
 
     #[tokio::test]
     async fn one_client_too_many_is_closed_and_counted() {
         let metrics = Metrics::new(&[]).unwrap().listener("sdk");
-        let socket = local();
-        let addr = socket.local_addr().unwrap();
+        let (socket, addr) = local();
         let (seen, mut seats) = mpsc::channel(4);
-        let handler: Handler = Arc::new(move |stream, _, seat| drop(seen.try_send((stream, seat))));
+        let handler: Handler = Arc::new(move |client| drop(seen.try_send((client.socket, client.seat))));
         let mut listener = Listener::new("sdk", socket, 1, metrics.clone(), handler);
         let (stop, stopped) = watch::channel(false);
         let service = tokio::spawn(async move { Service::start_service(&mut listener, None, stopped, 1).await });
@@ -315,21 +331,20 @@ mod tests {
     #[tokio::test]
     async fn behind_a_shut_gate_clients_wait_for_whoever_has_the_socket() {
         let metrics = Metrics::new(&[]).unwrap().listener("sdk");
-        let socket = local();
-        let addr = socket.local_addr().unwrap();
-        let successor = socket.try_clone().unwrap();
+        let (socket, addr) = local();
+        let successor = socket.try_clone().unwrap().into_tcp().unwrap();
         let (seen, mut seats) = mpsc::channel(4);
-        let handler: Handler = Arc::new(move |stream, peer, _| drop(seen.try_send((stream, peer))));
+        let handler: Handler = Arc::new(move |client| drop(seen.try_send((client.socket, client.peer))));
         let gate = Gate::default();
         let mut listener = Listener::new("sdk", socket, 10, metrics, handler).behind(gate.clone());
         let (stop, stopped) = watch::channel(false);
         let service = tokio::spawn(async move { Service::start_service(&mut listener, None, stopped, 1).await });
         let first = TcpStream::connect(addr).await.unwrap();
-        assert_eq!(seats.recv().await.unwrap().1, first.local_addr().unwrap());
+        assert_eq!(seats.recv().await.unwrap().1, here(&first));
         gate.shut();
         gate.open();
         let second = TcpStream::connect(addr).await.unwrap();
-        assert_eq!(seats.recv().await.unwrap().1, second.local_addr().unwrap(), "nobody took over");
+        assert_eq!(seats.recv().await.unwrap().1, here(&second), "nobody took over");
         gate.shut();
         let third = TcpStream::connect(addr).await.unwrap();
         stop.send_replace(true);
@@ -342,14 +357,13 @@ mod tests {
     #[tokio::test]
     async fn those_in_the_queue_at_the_stop_are_served() {
         let metrics = Metrics::new(&[]).unwrap().listener("sdk");
-        let socket = local();
-        let addr = socket.local_addr().unwrap();
+        let (socket, addr) = local();
         let (seen, mut seats) = mpsc::channel(4);
-        let handler: Handler = Arc::new(move |stream, _, _| drop(seen.try_send(stream)));
+        let handler: Handler = Arc::new(move |client| seen.try_send(client.peer).unwrap());
         let client = std::net::TcpStream::connect(addr).unwrap();
         let mut listener = Listener::new("sdk", socket, 10, metrics, handler);
         listener.accept_until(std::future::ready(())).await.unwrap();
         let served = seats.recv().await.unwrap();
-        assert_eq!(served.peer_addr().unwrap(), client.local_addr().unwrap());
+        assert_eq!(served, client.local_addr().unwrap().into());
     }
 }

