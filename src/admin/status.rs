@@ -69,6 +69,9 @@ pub struct PoolStatus {
     pub operations_before: Vec<OperationStatus>,
     /// All backends.
     pub backends: Vec<BackendStatus>,
+    /// In a dedicated pool: whose CLIs run, are waited for or slept a moment ago.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<InstanceStatus>,
 }
 
 /// A restart, a rolling restart, or the recycling of a backend.
@@ -156,6 +159,35 @@ pub struct BackendStatus {
     /// Restarts, if it is supervised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restarts: Option<u64>,
+    /// In a dedicated pool: the tenant, or `tenant/user`, whose it is; absent for a spare.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// An instance of a dedicated pool, with a process or without.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct InstanceStatus {
+    /// The tenant, or `tenant/user`, whose it is.
+    pub owner: String,
+    /// `asleep`, `queued`, `starting`, `up`, `resting`, `stopping` or `failing`.
+    pub phase: String,
+    /// Its backend, while it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend: Option<String>,
+    /// Its process id, while it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Clients that are in it.
+    pub clients: u64,
+    /// Sessions that it has or keeps, by state.
+    pub sessions: SessionCounts,
+    /// Seconds since somebody last had something to do with it.
+    pub unused_seconds: u64,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Why it cannot be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How far the drain of a backend is.

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{cleanup::CleanupSettings, operations::OperationsSettings, recycle::RecycleSettings};
+use super::{
+    cleanup::CleanupSettings, instances::InstancesSettings, operations::OperationsSettings, recycle::RecycleSettings,
+};
 use crate::{
     backend::{Dialer, ErrandSettings, probe::ProbeSettings},
     config,
@@ -265,7 +267,7 @@ pub(super) fn supervise(set: &config::Supervise, pool: &config::Pool) -> Supervi
         env: env.collect(),
         withhold_env: if set.clear_env { everything_but_path_and_home() } else { Vec::new() },
         working_dir: set.working_directory.clone(),
-        copilot_home: set.home.as_ref().map(|home| home.display().to_string()),
+        copilot_home: set.home.as_ref().map(|home| home.as_str().to_owned()),
         connection_token: pool.connection_token.clone(),
         host: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: set.port_range.first..=set.port_range.last,
@@ -283,10 +285,25 @@ fn everything_but_path_and_home() -> Vec<String> {
     names.filter(|name| name != "PATH" && name != "HOME").collect()
 }
 
+/// How identities get backends of their own; `None` where they share them.
+pub(super) fn instances(pool: &config::Pool) -> Option<InstancesSettings> {
+    let (set, supervised) = (&pool.instances, pool.supervise.as_ref().filter(|_| pool.is_isolated())?);
+    let withhold_env = everything_but_path_and_home();
+    Some(InstancesSettings {
+        by_user: pool.isolation == config::Isolation::User,
+        most: set.max_instances as usize,
+        spares: set.warm_spares as usize,
+        idle_stop: Some(set.idle_stop).filter(|limit| !limit.is_zero()),
+        queue_timeout: set.queue_timeout,
+        supervise: SuperviseSettings { withhold_env, ..supervise(supervised, pool) },
+        probe: probe(pool, Dialer::default()),
+    })
+}
+
 /// The names of a supervised pool's instances.
 pub(super) fn instance_names(pool: &str, set: &config::Supervise) -> Vec<Arc<str>> {
     let prefix = set.name_prefix.as_deref().unwrap_or(pool);
-    (1..=set.count).map(|number| format!("{prefix}-{number}").into()).collect()
+    (1..=set.processes()).map(|number| format!("{prefix}-{number}").into()).collect()
 }
 
 /// How long a pin outlives a client that was lost. The runtime cleans a session up within milliseconds of its connection's

@@ -16,7 +16,7 @@ use crate::{
     config::{Config, Mode},
     model::Endpoint,
     pool::Load,
-    route::Router,
+    route::{Quarters, Router},
     serve::{
         accept::{Gate, Listener, Listening},
         connection::{Choose, ConnectionMode},
@@ -126,6 +126,7 @@ fn session_mode(app: &App, set: &crate::config::Listener) -> SessionMode {
         dialer: squadron.dialer.clone(),
         settings: build::session(set, pool, wall.as_deref(), app.config.admin.tenant_metrics),
         router: Router::new(squadron.pool.clone(), squadron.registry.clone()),
+        quarters: squadron.instances.clone().map(|instances| instances as Arc<dyn Quarters>),
         wall,
         login: app.tenants.login(&set.name),
         patience: app.tenants.patience(),

@@ -8,6 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     AppError, build,
     cleanup::{Cleaner, Cleanup, Departures, Remover},
+    instances::{Instances, InstancesSettings, Site},
     observer::Observer,
     operations::Operations,
     recycle::Recycler,
@@ -18,7 +19,7 @@ use crate::{
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
-    session::{Keeper, Leases, Registry, Room},
+    session::{Census, Keeper, Leases, Registry, Room},
     store::Store,
     supervise::{Processes, Supervisor, Usage},
     telemetry::Metrics,
@@ -33,6 +34,8 @@ pub(super) struct Squadron {
     pub pool: Arc<Pool>,
     pub registry: Arc<Registry>,
     pub supervisor: Option<Supervisor>,
+    /// Where each identity has a backend of its own. The pool shows them all; their sessions are theirs.
+    pub instances: Option<Arc<Instances>>,
     pub operations: Operations,
     pub cleanup: Arc<Cleanup>,
     /// How its backends are reached.
@@ -49,7 +52,7 @@ pub(super) struct Fleet {
 impl Fleet {
     /// Starts every pool's probes, look-ups and CLIs on `tracker` until `cancel`.
     pub(super) fn start(
-        config: &Config,
+        config: &Arc<Config>,
         metrics: &Arc<Metrics>,
         tenants: &Tenants,
         store: &Arc<dyn Store>,
@@ -58,27 +61,23 @@ impl Fleet {
     ) -> Result<Self, AppError> {
         let (mut pools, asking) = (BTreeMap::new(), TaskTracker::new());
         for (name, set) in &config.pools {
-            let squadron = start_pool(name, config, metrics, (tracker, cancel), (store, &asking))?;
-            let registry = squadron.registry.clone();
-            let sweep = async move {
-                let mut ticks = tokio::time::interval(SWEEP);
-                loop {
-                    ticks.tick().await;
-                    for () in registry.sweep(Instant::now()) {
-                        tokio::task::yield_now().await;
-                    }
-                }
-            };
-            tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
-            let keeper = Keeper::new(squadron.registry.clone(), config.store.ttl);
-            tracker.spawn(cancel.clone().run_until_cancelled_owned(keeper.run()));
-            let router = Router::new(squadron.pool.clone(), squadron.registry.clone());
-            let mover = Mover::new(router, build::mover(set));
-            tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
-            if let Some(idler) = Idler::new(squadron.registry.clone(), set.sessions.idle_timeout) {
-                tracker.spawn(cancel.clone().run_until_cancelled_owned(idler.run()));
+            if let Some(settings) = build::instances(set) {
+                let site = Site {
+                    pool: name.as_str().into(),
+                    config: config.clone(),
+                    metrics: metrics.clone(),
+                    wall: tenants.wall(name),
+                    store: Instances::store(),
+                    asking: asking.clone(),
+                    tracker: tracker.clone(),
+                    cancel: cancel.child_token(),
+                };
+                pools.insert(name.clone(), Arc::new(Squadron::of_instances(settings, site)));
+                continue;
             }
+            let squadron = start_pool(name, config, metrics, (tracker, cancel), (store, &asking))?;
             let squadron = Arc::new(squadron);
+            squadron.attend(set, config.store.ttl, (tracker, cancel));
             if let Some(settings) = build::recycle(set) {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
                 squadron.operations.spawn(recycler.run());
@@ -128,13 +127,106 @@ impl Fleet {
             if let Some(supervisor) = &squadron.supervisor {
                 supervisor.stop_all().await;
             }
+            if let Some(instances) = &squadron.instances {
+                instances.stop().await;
+            }
         }
     }
 }
 
 impl Squadron {
+    /// A pool with the pins of its sessions. `key`: what the store calls it.
+    pub(super) fn new(
+        (key, config, pool, supervisor): (&str, &Config, Arc<Pool>, Option<Supervisor>),
+        dialer: Dialer,
+        metrics: &Arc<Metrics>,
+        (store, asking): (&Arc<dyn Store>, &TaskTracker),
+        (tracker, cancel): (&TaskTracker, &CancellationToken),
+    ) -> Self {
+        let (name, set) = (pool.name().clone(), &config.pools[&**pool.name()]);
+        let room = Room::new(build::room(&set.sessions));
+        let on_loss = build::on_store_loss(&config.store);
+        let leases = Leases::new(store.clone(), key.into(), on_loss, asking.clone(), cancel.clone());
+        let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
+        registry.set_departure_linger(set.linger);
+        let settings = build::operations(&name, config);
+        let operations = Operations::new(name, settings, metrics.clone(), tracker, cancel);
+        let cleanup = Arc::new(Cleanup::new(build::cleanup(set, dialer.clone())));
+        Self { pool, registry, supervisor, instances: None, operations, cleanup, dialer }
+    }
+
+    /// A pool in which each identity has a backend of its own.
+    fn of_instances(settings: InstancesSettings, site: Site) -> Self {
+        let set = &site.config.pools[&*site.pool];
+        let pool = Arc::new(Pool::new(site.pool.clone(), build::pool(set), Vec::new()));
+        let lasting = (&site.tracker, &site.cancel);
+        let face = Self::new(
+            (&site.pool, &site.config, pool, None),
+            Dialer::default(),
+            &site.metrics,
+            (&site.store, &site.asking),
+            lasting,
+        );
+        let instances = Instances::new(settings, site, face.pool.clone());
+        instances.begin();
+        Self { instances: Some(instances), ..face }
+    }
+
+    /// This one, or those that it is made of.
+    pub(super) fn parts(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        self.instances.as_ref().map_or_else(|| vec![self.clone()], |instances| instances.squadrons())
+    }
+
+    /// Where each of its sessions is, by backend.
+    pub(super) fn census(self: &Arc<Self>) -> AHashMap<Arc<str>, Census> {
+        let mut all = AHashMap::<Arc<str>, Census>::new();
+        for (backend, census) in self.parts().iter().flat_map(|part| part.registry.census()) {
+            *all.entry(backend).or_default() += census;
+        }
+        all
+    }
+
+    /// Whether its backends are processes of ours.
+    pub(super) fn is_supervised(&self) -> bool {
+        self.supervisor.is_some() || self.instances.is_some()
+    }
+
+    /// The process of each backend that we started.
+    fn processes(&self) -> Option<Vec<(Arc<str>, u32)>> {
+        let supervised = self.supervisor.as_ref().map(Supervisor::running);
+        supervised.or_else(|| self.instances.as_ref().map(|instances| instances.processes()))
+    }
+
+    /// What looks after its sessions, on `tracker` until `cancel`.
+    pub(super) fn attend(
+        &self,
+        set: &config::Pool,
+        ttl: Duration,
+        (tracker, cancel): (&TaskTracker, &CancellationToken),
+    ) {
+        let registry = self.registry.clone();
+        let sweep = async move {
+            let mut ticks = tokio::time::interval(SWEEP);
+            loop {
+                ticks.tick().await;
+                for () in registry.sweep(Instant::now()) {
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(sweep));
+        let keeper = Keeper::new(self.registry.clone(), ttl);
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(keeper.run()));
+        let router = Router::new(self.pool.clone(), self.registry.clone());
+        let mover = Mover::new(router, build::mover(set));
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(mover.run()));
+        if let Some(idler) = Idler::new(self.registry.clone(), set.sessions.idle_timeout) {
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(idler.run()));
+        }
+    }
+
     /// Begins to delete what nobody needs any more.
-    fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>, metrics: &Metrics) {
+    pub(super) fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>, metrics: &Metrics) {
         let remover = || Remover::new(self.clone(), wall.clone(), store);
         let metrics = metrics.pool(self.pool.name());
         if let Some(cleaner) = Cleaner::new(remover(), metrics.clone()) {
@@ -147,8 +239,7 @@ impl Squadron {
 
     /// What the processes of each backend use that we started.
     pub(super) async fn usage(&self) -> AHashMap<Arc<str>, Usage> {
-        let Some(supervisor) = &self.supervisor else { return AHashMap::new() };
-        let running = supervisor.running();
+        let Some(running) = self.processes() else { return AHashMap::new() };
         let look = tokio::task::spawn_blocking(move || used_by(&Processes::read(), running));
         // It can only fail by a panic, or because everything ends.
         look.await.unwrap_or_default()
@@ -156,7 +247,7 @@ impl Squadron {
 
     /// The same from `all`, on a thread that may block.
     pub(super) fn usage_in(&self, all: &LazyCell<Processes>) -> AHashMap<Arc<str>, Usage> {
-        self.supervisor.as_ref().map(|supervisor| used_by(all, supervisor.running())).unwrap_or_default()
+        self.processes().map(|running| used_by(all, running)).unwrap_or_default()
     }
 }
 
@@ -194,19 +285,7 @@ fn start_pool(
         None => None,
     };
     let pool = Arc::new(Pool::new(name, build::pool(set), members));
-    let room = Room::new(build::room(&set.sessions));
-    let leases = Leases::new(
-        store.clone(),
-        pool_name.clone(),
-        build::on_store_loss(&config.store),
-        asking.clone(),
-        cancel.clone(),
-    );
-    let registry = Arc::new(Registry::with_room(build::PIN_LINGER, room, leases));
-    registry.set_departure_linger(set.linger);
-    let operations = Operations::new(pool_name, build::operations(name, config), metrics.clone(), tracker, cancel);
-    let cleanup = Arc::new(Cleanup::new(build::cleanup(set, dialer.clone())));
-    Ok(Squadron { pool, registry, supervisor, operations, cleanup, dialer })
+    Ok(Squadron::new((name, config, pool, supervisor), dialer, metrics, (store, asking), (tracker, cancel)))
 }
 
 fn fixed_member(pool: &Arc<str>, backend: &config::Backend) -> Arc<Member> {

@@ -7,6 +7,7 @@
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
+//! - `instances`: pools in which each tenant or user has a CLI of its own.
 //! - `cleanup`: sessions that nobody has used for long, or whose clients have gone, are deleted.
 //! - `store`: what several proxies share, opened and watched over; `owners`: whose sessions are, in all of them.
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
@@ -15,6 +16,7 @@ mod build;
 mod cleanup;
 mod doors;
 mod fleet;
+mod instances;
 mod observer;
 mod operations;
 mod owners;
@@ -182,7 +184,7 @@ async fn arrive(config: Config, mut start: Start) -> Result<(), AppError> {
 
 /// What lives as long as the proxy.
 struct App {
-    config: Config,
+    config: Arc<Config>,
     metrics: Arc<Metrics>,
     fleet: Fleet,
     tenants: Tenants,
@@ -193,7 +195,7 @@ struct App {
 }
 
 async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<Arrival>) -> Result<(), AppError> {
-    let signals = stop::Signals::new()?;
+    let (signals, config) = (stop::Signals::new()?, Arc::new(config));
     let metrics = Arc::new(Metrics::new(&Methods::get().names())?);
     metrics.set_config_hash(&config.fingerprint);
     let background = (TaskTracker::new(), CancellationToken::new());

@@ -35,10 +35,14 @@ impl Seen {
         // Read once, and only if any of the pools is ours.
         let processes: LazyCell<Processes> = LazyCell::new(Processes::read);
         for (name, squadron) in &self.app.fleet.pools {
-            let (census, usage) = (squadron.registry.census(), squadron.usage_in(&processes));
+            let (census, usage) = (squadron.census(), squadron.usage_in(&processes));
             let lifecycle = &self.app.metrics.pool(name).lifecycle;
             lifecycle.parked.set(census.values().map(|census| census.parked).sum());
-            lifecycle.waiting.set(squadron.registry.room().waiting().cast_signed() as i64);
+            let waiting = squadron.parts().iter().map(|part| part.registry.room().waiting()).sum::<usize>();
+            lifecycle.waiting.set(waiting.cast_signed() as i64);
+            if let Some(instances) = &squadron.instances {
+                instances.count();
+            }
             self.app.metrics.pool(name).panic.set(i64::from(squadron.pool.is_panicking()));
             for member in squadron.pool.members().iter() {
                 let metrics = self.app.metrics.backend(name, &member.name);
@@ -100,7 +104,9 @@ impl AdminSource for Seen {
             reasons.push(NotReady::Draining);
         }
         for set in &self.app.config.listeners {
-            if self.app.fleet.pools[&set.pool].pool.healthy_count() == 0 {
+            let squadron = &self.app.fleet.pools[&set.pool];
+            // Who has a backend of its own has it started when it comes.
+            if squadron.instances.is_none() && squadron.pool.healthy_count() == 0 {
                 reasons.push(NotReady::NoBackend { listener: set.name.clone(), pool: set.pool.clone() });
             }
         }
@@ -160,15 +166,20 @@ impl AdminSource for Seen {
     }
 }
 
-fn pool_status(name: &str, squadron: &Squadron, processes: &LazyCell<Processes>) -> PoolStatus {
-    let settings = squadron.pool.settings();
+/// All of them together.
+pub(super) fn session_counts<'a>(all: impl Iterator<Item = &'a Census>) -> SessionCounts {
     let mut sessions = SessionCounts::default();
-    for census in squadron.registry.census().values() {
+    for census in all {
         sessions.idle += count(census.idle);
         sessions.busy += count(census.busy);
         sessions.moving += count(census.moving);
         sessions.parked += count(census.parked);
     }
+    sessions
+}
+
+fn pool_status(name: &str, squadron: &Arc<Squadron>, processes: &LazyCell<Processes>) -> PoolStatus {
+    let settings = squadron.pool.settings();
     let usage = squadron.usage_in(processes);
     let status = |member: &Arc<Member>| backend_status(member, squadron, usage.get(&member.name));
     let mut operations = squadron.operations.journal().into_iter().map(operation_status);
@@ -182,10 +193,11 @@ fn pool_status(name: &str, squadron: &Squadron, processes: &LazyCell<Processes>)
         .to_owned(),
         storage: if settings.storage == Storage::Shared { "shared" } else { "local" }.to_owned(),
         panic: squadron.pool.is_panicking(),
-        sessions,
+        sessions: session_counts(squadron.census().values()),
         operation: operations.next(),
         operations_before: operations.collect(),
         backends: squadron.pool.members().iter().map(status).collect(),
+        instances: squadron.instances.as_ref().map(|instances| instances.status()).unwrap_or_default(),
     }
 }
 
@@ -209,7 +221,8 @@ fn backend_status(member: &Member, squadron: &Squadron, usage: Option<&Usage>) -
         served_sessions: lived.map_or(0, |lived| lived.sessions),
         memory_bytes: usage.map(|usage| usage.memory),
         descriptors: usage.map(|usage| usage.descriptors),
-        restarts: squadron.supervisor.as_ref().map(|_| member.restarts.load(Ordering::Relaxed)),
+        owner: squadron.instances.as_ref().and_then(|all| all.owner(&member.name)).map(|one| one.who().to_string()),
+        restarts: squadron.is_supervised().then(|| member.restarts.load(Ordering::Relaxed)),
     }
 }
 

@@ -74,7 +74,7 @@ impl Errand {
         let link = |finding| ErrandError::Link { backend: backend.clone(), finding };
         let dialled = Talk::dial(&settings.dialer, member, settings.connect_timeout, ID_PREFIX).await;
         let mut talk = dialled.map_err(link)?;
-        let greeting = time::timeout(settings.timeout, talk.greet(settings.token.as_ref())).await;
+        let greeting = time::timeout(settings.timeout, talk.greet(member.token(settings.token.as_ref()))).await;
         greeting.unwrap_or(Err(Finding::Timeout)).map_err(link)?;
         Ok(Self { backend, talk, settings: settings.clone() })
     }

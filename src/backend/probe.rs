@@ -157,7 +157,7 @@ impl Probe {
             return time::timeout(timeout, link.ping()).await.map_err(|_| Finding::Timeout)?;
         }
         let mut link = ProbeLink::dial(&self.settings.dialer, &self.member, self.settings.connect_timeout).await?;
-        let greeting = time::timeout(timeout, link.greet(self.settings.token.as_ref())).await;
+        let greeting = time::timeout(timeout, link.greet(self.member.token(self.settings.token.as_ref()))).await;
         let identity = greeting.map_err(|_| Finding::Timeout)??;
         let spoken = self.settings.protocol.contains(&identity.protocol_version);
         self.member.identity.store(Some(Arc::new(identity)));

@@ -39,7 +39,8 @@ pub(super) fn load_or_tell(path: &Path) -> Option<Config> {
 
 fn summary(config: &Config) -> String {
     let fixed: usize = config.pools.values().map(|pool| pool.backends.len()).sum();
-    let supervised: u32 = config.pools.values().filter_map(|pool| pool.supervise.as_ref()).map(|s| s.count).sum();
+    let supervised: u32 =
+        config.pools.values().filter_map(|pool| pool.supervise.as_ref()).map(|set| set.processes()).sum();
     format!(
         "listeners {}, pools {}, backends {fixed}, supervised {supervised}, warnings {}",
         config.listeners.len(),

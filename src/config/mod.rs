@@ -22,15 +22,17 @@ mod syntax;
 mod tests;
 
 pub use kind::{
-    Address, KeyFile, PortRange, Template, Token, TokenSource, WatchedSecret, read_key_file, read_secret_file,
+    Address, HomeTemplate, IdRange, KeyFile, PortRange, Template, Token, TokenSource, WatchedSecret, read_key_file,
+    read_secret_file,
 };
 pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
-    Admin, Algorithm, Backend, Cleanup, ConnectionSettings, Evict, FreeIds, Guards, HashKey, Health, Jwt, Limits,
-    Listener, Lock, Log, LogFormat, MethodRules, Mode, OnClientLoss, OnDown, OnStoreLoss, Policy, Pool, Posture,
-    ProtocolRange, ProxyProtocol, Recycle, RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share,
-    Shutdown, StartState, Storage, Store, StoreKind, StoreTopology, Supervise, Tenant, Timeouts, Users,
+    Admin, Algorithm, Backend, Cleanup, ConnectionSettings, Evict, FreeIds, Guards, HashKey, Health, InstanceLimits,
+    Instances, Isolation, Jwt, Limits, Listener, Lock, Log, LogFormat, MethodRules, Mode, OnClientLoss, OnDown,
+    OnStoreLoss, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, Recycle, RestartBackoff, Runtime, SessionIds,
+    SessionSettings, Sessions, Share, Shutdown, StartState, Storage, Store, StoreKind, StoreTopology, Supervise,
+    Tenant, Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};

@@ -133,6 +133,25 @@ const SCENES: &[Scene] = &[
         &[],
     )
     .examples(&[("max_memory", "\"2GiB\""), ("max_descriptors", "800")]),
+    brief(
+        "[pool.apart]",
+        || inner(File::outline(), &["pool"]),
+        "A pool in which each tenant (or \"user\") has a CLI of its own.",
+        &[("isolation", "\"tenant\"")],
+        &[],
+    )
+    .off(),
+    brief(
+        "[pool.apart.supervise]",
+        || inner(File::outline(), &["pool", "supervise"]),
+        "Each has a home of its own.",
+        &[("home", "\"/var/lib/pilotfish/{tenant}\""), ("port_range", "\"4500-4599\"")],
+        &[],
+    )
+    .off(),
+    full("[pool.apart.instances]", || inner(File::outline(), &["pool", "instances"]), &[], &["limits"])
+        .off()
+        .instead(&["token_file", "token_env", "token_command"]),
     full(
         "[[tenant]]",
         || inner(File::outline(), &["tenant"]),

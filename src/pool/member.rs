@@ -15,7 +15,7 @@ use super::{Drain, Life, Load};
 use crate::{
     balance::{self, Candidate},
     health::Verdict,
-    model::Endpoint,
+    model::{Endpoint, Secret},
 };
 
 /// What the operator says of a backend.
@@ -73,6 +73,7 @@ pub struct Member {
     pub last_check: ArcSwapOption<LastCheck>,
     /// The life of the process that serves now.
     pub life: Life,
+    token: Option<Secret>,
     seed: u64,
     server_name: OnceLock<Box<str>>,
     address: ArcSwapOption<Endpoint>,
@@ -89,6 +90,7 @@ impl Member {
     /// A member that nobody has probed yet.
     pub fn new(pool: Arc<str>, name: Arc<str>, weight: u32, address: Option<Endpoint>) -> Self {
         Self {
+            token: None,
             seed: balance::name_seed(&name),
             name,
             pool,
@@ -111,6 +113,17 @@ impl Member {
             admission: AtomicU8::new(Admission::Ready as u8),
             drain: ArcSwapOption::empty(),
         }
+    }
+
+    /// The same, with a token of its own that it wants in `connect`, whatever the pool's is.
+    #[must_use]
+    pub fn with_token(self, token: Secret) -> Self {
+        Self { token: Some(token), ..self }
+    }
+
+    /// What it wants in `connect`: its own token, or else its pool's.
+    pub fn token<'a>(&'a self, pools: Option<&'a Secret>) -> Option<&'a Secret> {
+        self.token.as_ref().or(pools)
     }
 
     /// Where to dial it now; `None` while its name has not been resolved or, for a supervised one, while it is not started.

@@ -2,6 +2,7 @@
 //! policy; changes nothing but the pins.
 
 mod idler;
+mod instance;
 mod mover;
 
 use std::{sync::Arc, time::Instant};
@@ -14,13 +15,14 @@ use crate::{
 };
 
 pub use idler::Idler;
+pub use instance::{Entry, Instance, Occupancy, Phase, Quarters, Trouble};
 pub use mover::{Mover, MoverSettings};
 
 /// How many ids are drawn to find one whose hash home has room.
 const DRAWS: usize = 16;
 
 /// The router of one pool.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Router {
     pool: Arc<Pool>,
     registry: Arc<Registry>,

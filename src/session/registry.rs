@@ -56,6 +56,15 @@ pub struct Census {
     pub parked: i64,
 }
 
+impl std::ops::AddAssign for Census {
+    fn add_assign(&mut self, other: Self) {
+        self.idle += other.idle;
+        self.busy += other.busy;
+        self.moving += other.moving;
+        self.parked += other.parked;
+    }
+}
+
 impl Registry {
     /// An empty registry. A pin outlives its last client by `linger` (unless the session was closed in good order), so
     /// that a client that comes back at once meets the old home, which may not have let go of the session yet.
@@ -85,6 +94,11 @@ impl Registry {
     /// A client is there, and wants to hear when something concerns all clients.
     pub fn enter(&self, bell: &Arc<Bell>) {
         self.clients.lock().push(Arc::downgrade(bell));
+    }
+
+    /// Whether any client is there, with sessions or without.
+    pub fn has_clients(&self) -> bool {
+        self.clients.lock().iter().any(|bell| bell.strong_count() > 0)
     }
 
     /// Something concerns all clients: each looks around.

@@ -171,6 +171,11 @@ impl Supervisor {
         self.children.iter().filter_map(|child| Some((child.member.name.clone(), child.status.borrow().pid?))).collect()
     }
 
+    /// Tells of each change of the first process, which may be the only one; `None` if there is none.
+    pub fn watch(&self) -> Option<watch::Receiver<ChildStatus>> {
+        self.children.first().map(|child| child.status.clone())
+    }
+
     /// Every process as it is now.
     pub fn status(&self) -> Vec<ChildStatus> {
         let now = |Child { member, status, .. }: &Child| {

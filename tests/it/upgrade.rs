@@ -275,12 +275,16 @@ async fn a_service_manager_is_told() {
     let rig = Rig::with(Plan { env: &env, ..Plan::default() }).await;
     rig.proxy.signal(Signal::QUIT);
     let pid = rig.proxy.successor(1).await;
-    process::signal(pid, Signal::TERM);
-    for wanted in ["READY=1".to_owned(), format!("MAINPID={pid}"), "STOPPING=1".into()] {
+    let hear = async |wanted: &str| {
         let mut heard = [0; 64];
-        let count = crate::deadline::within(|| wanted.clone(), manager.recv(&mut heard)).await.expect("a socket");
+        let count = crate::deadline::within(|| wanted.to_owned(), manager.recv(&mut heard)).await.expect("a socket");
         assert_eq!(&heard[..count], wanted.as_bytes());
-    }
+    };
+    hear("READY=1").await;
+    // The old process says this one, the new one the last.
+    hear(&format!("MAINPID={pid}")).await;
+    process::signal(pid, Signal::TERM);
+    hear("STOPPING=1").await;
     std::fs::remove_file(&path).expect("there");
 }
 

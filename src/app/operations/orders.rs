@@ -23,7 +23,7 @@ impl Fleet {
     fn begin(&self, order: &Order, reason: &str) -> Result<Begun, Refusal> {
         match order {
             Order::Drain { backend, timeout, force } => {
-                let (squadron, member) = self.find(backend)?;
+                let (squadron, member) = self.find_shared(backend)?;
                 let timeout = timeout.unwrap_or(squadron.operations.settings.drain_timeout);
                 let drain = Drain::begin(DrainCause::Operator, reason, Some(timeout));
                 squadron.drain(&member, drain, *force)?;
@@ -31,21 +31,35 @@ impl Fleet {
                 Ok(Begun { deadline_seconds, ..of_backend(&member) })
             }
             Order::Undrain { backend } => {
-                let (squadron, member) = self.find(backend)?;
+                let (squadron, member) = self.find_shared(backend)?;
                 squadron.operations.undrain(&member)?;
                 Ok(of_backend(&member))
             }
             Order::Restart { backend, force } => {
                 let (squadron, member) = self.find(backend)?;
+                if let Some(instances) = &squadron.instances {
+                    instances.renew(&member.name);
+                    return Ok(of_backend(&member));
+                }
                 let operation = Some(squadron.begin_restart(member.clone(), reason, *force)?);
                 Ok(Begun { operation, ..of_backend(&member) })
             }
             Order::RollingRestart { pool } => {
                 let squadron = self.pools.get(pool).ok_or_else(|| Refusal::NoPool(pool.clone()))?;
+                if let Some(instances) = &squadron.instances {
+                    instances.renew_all();
+                    return Ok(Begun { pool: pool.clone(), ..Begun::default() });
+                }
                 let operation = Some(squadron.begin_rolling_restart(reason)?);
                 Ok(Begun { pool: pool.clone(), operation, ..Begun::default() })
             }
         }
+    }
+
+    /// The one backend of this name, which has to be one that identities share.
+    fn find_shared(&self, wanted: &BackendName) -> Result<(Arc<Squadron>, Arc<Member>), Refusal> {
+        let found = self.find(wanted)?;
+        if found.0.instances.is_some() { Err(Refusal::Dedicated(found.0.pool.name().clone())) } else { Ok(found) }
     }
 
     /// The one backend of this name.
@@ -104,9 +118,11 @@ impl From<Refusal> for OrderRefusal {
         match refusal {
             Refusal::NoBackend(_) | Refusal::NoPool(_) => Self::Unknown(why),
             Refusal::Ambiguous { .. } => Self::Unclear(why),
-            Refusal::WouldEmpty { .. } | Refusal::NotSupervised(_) | Refusal::Busy(_) | Refusal::Stopping => {
-                Self::Conflict(why)
-            }
+            Refusal::WouldEmpty { .. }
+            | Refusal::NotSupervised(_)
+            | Refusal::Dedicated(_)
+            | Refusal::Busy(_)
+            | Refusal::Stopping => Self::Conflict(why),
         }
     }
 }

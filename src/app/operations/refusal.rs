@@ -37,6 +37,11 @@ pub(in crate::app) enum Refusal {
         "pilotfish did not start the backends of pool `{0}`, so it cannot restart them: drain one, restart it yourself, undrain it"
     )]
     NotSupervised(Arc<str>),
+    /// Each identity has its own: nobody else could take its sessions.
+    #[error(
+        "pool `{0}` is dedicated: each CLI is one identity's own, and nobody takes its sessions over; restart it instead, which waits until nothing of it runs"
+    )]
+    Dedicated(Arc<str>),
     /// Something else is under way.
     #[error("another operation is running in this pool: {}", .0.label())]
     Busy(Kind),

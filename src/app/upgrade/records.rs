@@ -112,7 +112,7 @@ impl Told {
             }));
         }
         // CLIs that we started ourselves end with us: nobody else can reach what lives there.
-        for (pool, squadron) in app.fleet.pools.iter().filter(|(_, squadron)| squadron.supervisor.is_none()) {
+        for (pool, squadron) in app.fleet.pools.iter().filter(|(_, squadron)| !squadron.is_supervised()) {
             let pins = squadron.registry.pins(Instant::now());
             let new: Vec<_> = pins.into_iter().filter(|(id, _)| self.pins.insert((pool.clone(), id.clone()))).collect();
             all.extend(parts(new, AT_ONCE, |some| {
@@ -150,7 +150,7 @@ impl Records {
                 }
             }
         }
-        let Some(squadron) = app.fleet.pools.get(&self.pool).filter(|squadron| squadron.supervisor.is_none()) else {
+        let Some(squadron) = app.fleet.pools.get(&self.pool).filter(|squadron| !squadron.is_supervised()) else {
             return;
         };
         let (members, now) = (squadron.pool.members(), Instant::now());

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod cleanups;
+mod isolation;
 mod jwts;
 mod listeners;
 mod logins;
@@ -30,6 +31,7 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     addresses::check(file, reader);
     pools::check(file, reader);
     supervised::check(file, reader);
+    isolation::check(file, reader);
     recycles::check(file, reader);
     cleanups::check(file, reader);
     jwts::check(file, reader);

@@ -63,7 +63,7 @@ fn measures(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
 
 /// The sessions of one that is recycled have to go somewhere.
 fn company(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
-    let count = pool.supervise.as_ref().map_or(pool.backends.len(), |supervise| supervise.count as usize);
+    let count = pool.supervise.as_ref().map_or(pool.backends.len(), |supervise| supervise.processes() as usize);
     if pool.recycle.limits() && count == 1 {
         let hint = "a backend is recycled only while another one takes sessions".to_owned();
         reader.warn(path, "recycling in a pool of one", "a second backend", Some(hint));

@@ -13,17 +13,26 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     for (name, pool) in &file.pools {
         let path = format!("{}.supervise", pool_path(name));
         let Some(supervise) = pool.supervise.as_ref().filter(|_| reader.is_sound(&path)) else { continue };
+        count(reader, &path, supervise, pool.is_isolated());
         command(reader, &path, supervise);
         environment(reader, &path, supervise, pool.connection_token.is_some());
         backoff(reader, &path, supervise);
         prefix(reader, &path, name, supervise);
         let key = format!("{path}.port_range");
         if reader.is_sound(&key) {
-            ports(reader, &path, supervise);
+            let wanted = if pool.is_isolated() { pool.instances.max_instances } else { supervise.processes() };
+            ports(reader, &path, supervise, wanted);
             listened(file, reader, &key, supervise.port_range);
             neighbours(reader, &key, supervise.port_range, &ranges);
             ranges.push((key, supervise.port_range));
         }
+    }
+}
+
+fn count(reader: &mut Reader<'_>, path: &str, supervise: &Supervise, isolated: bool) {
+    let key = format!("{path}.count");
+    if !isolated && supervise.count.is_none() && reader.is_sound(&key) {
+        reader.error(&key, "nothing", "a number from 1 to 1000", Some("add `count = 3`".to_owned()));
     }
 }
 
@@ -68,8 +77,8 @@ fn prefix(reader: &mut Reader<'_>, path: &str, pool: &str, supervise: &Supervise
     }
 }
 
-fn ports(reader: &mut Reader<'_>, path: &str, supervise: &Supervise) {
-    let (range, count) = (supervise.port_range, supervise.count);
+fn ports(reader: &mut Reader<'_>, path: &str, supervise: &Supervise, wanted: u32) {
+    let (range, count) = (supervise.port_range, wanted);
     if reader.is_sound(&format!("{path}.count")) && range.count() < count as usize {
         let found = format!("{} ports for {count} CLIs", range.count());
         reader.error(&format!("{path}.port_range"), found, format!("at least {count} ports"), None);

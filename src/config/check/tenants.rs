@@ -62,7 +62,7 @@ fn pools(file: &File, reader: &mut Reader<'_>, path: &str, tenant: &Tenant) {
 fn owners(file: &File, reader: &mut Reader<'_>) {
     for (name, pool) in &file.pools {
         let path = pool_path(name);
-        if super::posture(file, reader, name, pool) != Some(Posture::Dedicated) {
+        if pool.is_isolated() || super::posture(file, reader, name, pool) != Some(Posture::Dedicated) {
             continue;
         }
         let key = format!("{path}.tenant");

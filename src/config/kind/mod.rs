@@ -4,6 +4,7 @@ mod address;
 mod basic;
 mod choice;
 mod ephemeral;
+mod identity;
 mod key_file;
 mod list;
 mod log_filter;
@@ -20,6 +21,7 @@ mod words;
 
 pub use {
     address::{Address, PortRange},
+    identity::{HomeTemplate, IdRange},
     key_file::{KeyFile, read_key_file},
     secret::{WatchedSecret, read_secret_file},
     template::Template,
@@ -30,6 +32,7 @@ pub(super) use {
     basic::{count, file_mode, number, path, switch, words},
     choice::{Choice, choice, one_of},
     ephemeral::ephemeral,
+    identity::{env_names, home_template, id_range},
     key_file::{jwks_file, pem_file},
     list::list,
     log_filter::log_filter,

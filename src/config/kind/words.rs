@@ -77,6 +77,13 @@ pub(in crate::config) fn host_folder() -> HostFolder {
     HostFolder
 }
 
+impl Words {
+    /// Whether it is one.
+    pub(super) fn takes(&self, text: &str) -> bool {
+        (self.right)(text)
+    }
+}
+
 pub(in crate::config) struct Words {
     expects: &'static str,
     right: fn(&str) -> bool,

@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod health;
+mod instances;
 mod jwt;
 mod listener;
 mod pool;
@@ -15,6 +16,7 @@ mod wall;
 
 pub use cleanup::Cleanup;
 pub use health::{Health, OnDown, ProtocolRange};
+pub use instances::{InstanceLimits, Instances, Isolation};
 pub use jwt::{Algorithm, Jwt};
 pub use listener::{ConnectionSettings, Listener, Mode, ProxyProtocol, SessionSettings, Timeouts};
 pub use pool::{Backend, HashKey, OnClientLoss, Policy, Pool, StartState, Storage};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Cleanup, DAY, FreeIds, Guards, HOUR, Health, MethodRules, Posture, Recycle, SessionIds, Sessions, Supervise, ZERO,
-    ms,
+    Cleanup, DAY, FreeIds, Guards, HOUR, Health, Instances, Isolation, MethodRules, Posture, Recycle, SessionIds,
+    Sessions, Supervise, ZERO, ms,
 };
 use crate::{
     config::{
@@ -77,6 +77,8 @@ section! {
         pub orphan_wait: Duration = duration(ZERO, HOUR), text("30s");
         /// After how long a silent turn is looked at: what was missed of it is told, or it ends with an error. 0s: never.
         pub stall_after: Duration = duration(ZERO, DAY), text("10m");
+        /// Who gets a Copilot CLI of its own, started by pilotfish. Needs `supervise`, whose `home` names the tenant.
+        pub isolation: Isolation = one_of::<Isolation>(), text("none");
         /// How many sessions live at a time.
         pub sessions: Sessions = table::<Sessions>(), value("{}");
         /// How the backends are checked.
@@ -87,6 +89,8 @@ section! {
         pub recycle: Recycle = table::<Recycle>(), value("{}");
         /// The Copilot CLIs that pilotfish starts itself.
         pub supervise: Option<Supervise> = table_or_none::<Supervise>(), absent("{ count = 3 }");
+        /// With `isolation`: how CLIs of one's own come and go.
+        pub instances: Instances = table::<Instances>(), value("{}");
     }
 }
 
@@ -98,7 +102,13 @@ impl Pool {
 
     /// Who uses it, in a file with or without tenants.
     pub fn posture(&self, has_tenants: bool) -> Posture {
-        self.posture.unwrap_or(if has_tenants { Posture::Tenants } else { Posture::Open })
+        let usual = if self.is_isolated() { Posture::Dedicated } else { Posture::Tenants };
+        self.posture.unwrap_or(if has_tenants { usual } else { Posture::Open })
+    }
+
+    /// Whether tenants or users have CLIs of their own.
+    pub fn is_isolated(&self) -> bool {
+        self.isolation != Isolation::None
     }
 
     /// How it is known whose a session is.

@@ -6,8 +6,8 @@ use super::{HOUR, ZERO, ms};
 use crate::{
     config::{
         kind::{
-            PortRange, count, duration, name_prefix, number, optional, path, port_range, switch, table, variables,
-            words,
+            HomeTemplate, PortRange, count, duration, home_template, name_prefix, number, optional, path, port_range,
+            switch, table, variables, words,
         },
         section::section,
     },
@@ -17,8 +17,8 @@ use crate::{
 section! {
     /// Copilot CLIs that pilotfish starts, watches, restarts and stops. They share one COPILOT_HOME, so their storage is shared.
     pub struct Supervise {
-        /// How many.
-        pub count: u32 = count::<u32>(1, 1000), required("3");
+        /// How many. Required, unless each tenant or user has its own.
+        pub count: Option<u32> = optional(count::<u32>(1, 1000)), absent("3");
         /// The program and its arguments; there is no shell. `{port}` becomes the port of the instance.
         pub command: Vec<String> = words(), value("[\"copilot\", \"--headless\", \"--port\", \"{port}\", \"--no-auto-update\"]");
         /// Environment variables for all of them: text, or `{ env = "NAME" }` or `{ file = "PATH" }` for secrets.
@@ -27,8 +27,8 @@ section! {
         pub clear_env: bool = switch(), value("false");
         /// The folder they run in. Without it: the one pilotfish runs in.
         pub working_directory: Option<PathBuf> = optional(path()), absent("\"/srv/work\"");
-        /// Their COPILOT_HOME. Without it: what the environment says, or ~/.copilot.
-        pub home: Option<PathBuf> = optional(path()), absent("\"/var/lib/pilotfish/copilot\"");
+        /// Their COPILOT_HOME. Without it: what the environment says, or ~/.copilot. With the pool's `isolation`: `{tenant}` and `{user}` are filled in.
+        pub home: Option<HomeTemplate> = optional(home_template()), absent("\"/var/lib/pilotfish/copilot\"");
         /// The ports of 127.0.0.1 that they get.
         pub port_range: PortRange = port_range(), text("4400-4499");
         /// The first part of their names: `NAME-1`, `NAME-2` and so on. Without it: the pool's name.
@@ -53,5 +53,12 @@ section! {
         pub max: Duration = duration(ms(10), HOUR), text("30s");
         /// The part of a pause that is random.
         pub jitter: f64 = number(0.0, 1.0, false), value("0.2");
+    }
+}
+
+impl Supervise {
+    /// How many; none where each tenant or user has its own.
+    pub fn processes(&self) -> u32 {
+        self.count.unwrap_or(0)
     }
 }

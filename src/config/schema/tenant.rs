@@ -85,8 +85,10 @@ section! {
 pub(in crate::config) fn admitted<'a>(tenants: &'a [Tenant], name: &str, pool: &Pool) -> Vec<&'a Tenant> {
     let gets_in = |tenant: &&Tenant| match pool.posture(!tenants.is_empty()) {
         Posture::Open => false,
-        Posture::Tenants => tenant.pools.as_ref().is_none_or(|pools| pools.iter().any(|pool| pool == name)),
-        Posture::Dedicated => pool.tenant.as_ref() == Some(&tenant.name),
+        Posture::Dedicated if !pool.is_isolated() => pool.tenant.as_ref() == Some(&tenant.name),
+        Posture::Tenants | Posture::Dedicated => {
+            tenant.pools.as_ref().is_none_or(|pools| pools.iter().any(|pool| pool == name))
+        }
     };
     tenants.iter().filter(gets_in).collect()
 }

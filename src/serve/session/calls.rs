@@ -93,7 +93,7 @@ impl Client {
         if let Err((reason, message)) = self.may_call(&call) {
             return self.refuse(&call, reason, message, out);
         }
-        if !self.passes_wall(&call, &name, out) {
+        if self.is_refused_entry(&call, out) || !self.passes_wall(&call, &name, out) {
             return;
         }
         if id.is_none() && !matches!(row.route, Route::Cancel) && method == Methods::UNKNOWN {

@@ -113,7 +113,7 @@ impl Client {
         if self.inbound.flow.is_some() {
             at += self.client_flow(bytes, at, out);
         }
-        let mut in_head = false;
+        let (mut in_head, mut held) = (false, false);
         while at < bytes.len() && self.closing.is_none() {
             let limit = if self.authenticated { usize::MAX } else { STRANGERS_FRAME };
             let head = match read_head(&bytes[at..], self.shared.settings.max_frame.min(limit)) {
@@ -125,6 +125,10 @@ impl Client {
                 Err(error) => return self.protocol_error(Reason::InvalidFrame, &error.to_string(), out),
             };
             let frame = Frame::new(bytes, at, head);
+            if self.holds_back(&frame) {
+                held = true;
+                break;
+            }
             if frame.is_whole() {
                 self.inbound.scanner = None;
                 self.client_frame(&frame, out);
@@ -138,7 +142,7 @@ impl Client {
         if self.closing.is_some() {
             return self.inbound.keep(&[]);
         }
-        let unfinished = at < bytes.len() || self.inbound.flow.is_some();
+        let unfinished = !held && at < bytes.len() || self.inbound.flow.is_some();
         if at > chunk.start && in_head {
             // What was unfinished before is through: this header's time begins now.
             self.inbound.waiting_since = None;

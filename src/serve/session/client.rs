@@ -13,6 +13,7 @@ use tokio::time::{Instant as TokioInstant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::{
+    dwelling::Dwelling,
     existence::Probe,
     goodbye::Closing,
     guest::{Delayed, Guest},
@@ -85,6 +86,8 @@ pub struct Client {
     pub(super) waits: Option<Place>,
     /// Who it is, behind a wall.
     pub(super) guest: Option<Guest>,
+    /// Where it lives, if its identity has a backend of its own.
+    pub(super) dwelling: Option<Box<Dwelling>>,
     /// Its `connect`, which has to wait.
     pub(super) delayed: Option<Delayed>,
     /// Its tenant had too many connections already when it came.
@@ -139,6 +142,7 @@ impl Client {
             authenticated: !shared.asks(),
             waits,
             guest: None,
+            dwelling: None,
             delayed: None,
             turned_away: None,
             judging: false,
@@ -235,9 +239,11 @@ impl Client {
             self.flush(cx, workspace)?;
         }
         workspace.filled = 0;
-        if self.is_running() || self.meter.frames_in > 0 {
+        let runs = self.is_running();
+        if runs || self.meter.frames_in > 0 {
             self.last_active = self.now;
         }
+        self.note_life(runs);
         self.poll_end(cx, workspace).map_or(Ok(progress), Err)
     }
 
@@ -248,6 +254,9 @@ impl Client {
         }
         if self.inbound.needs_room(workspace) {
             self.flush(cx, workspace)?;
+        }
+        if self.is_at_gate() {
+            return Ok(self.passes_gate(workspace));
         }
         self.inbound.most = self.bytes_at_once();
         let read = match self.inbound.poll_read(&mut self.socket, cx, workspace) {

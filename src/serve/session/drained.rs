@@ -21,12 +21,13 @@ impl Client {
 
     /// Closes links to drained backends that nothing needs. Requests without a session find another backend.
     pub(super) fn close_drained_links(&mut self) {
-        let draining = |link: &Option<Link>| link.as_ref().is_some_and(|link| link.member.is_draining());
+        let leaves = self.is_asked_to_leave();
+        let draining = |link: &Option<Link>| link.as_ref().is_some_and(|link| leaves || link.member.is_draining());
         if !self.links.iter().any(draining) {
             return;
         }
         for id in 0..self.links.len() as LinkId {
-            if !draining(&self.links[id as usize]) || self.is_needed(id) || !self.has_elsewhere() {
+            if !draining(&self.links[id as usize]) || self.is_needed(id) || !(leaves || self.has_elsewhere()) {
                 continue;
             }
             if let Some(link) = self.links[id as usize].take() {

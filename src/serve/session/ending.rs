@@ -306,6 +306,7 @@ impl Client {
             || self.flow_from.is_some()
             || self.paused_until.is_some()
             || self.delayed.is_some()
+            || self.is_at_gate()
             || self.borrows
             || self.sessions.has_aways()
             || self.sessions.has_locks()

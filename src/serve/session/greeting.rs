@@ -47,6 +47,9 @@ impl Client {
             }
         }
         (self.authenticated, self.waits) = (true, None);
+        if self.connects_later(call, out) {
+            return;
+        }
         self.setup.set_connect(params);
         match call.id {
             Some(id) => self.connect_general(id, out),
@@ -102,9 +105,9 @@ impl Client {
         };
         let method = Methods::get().find("connect");
         self.requests.open(id.clone(), Open { link, method, started: self.now, purpose: Purpose::Connect });
-        let token = self.shared.settings.backend_token.as_ref();
-        let Some(body) = self.setup.connect().map(|connect| connect.body(id, token)) else { return };
         let Some(Some(link_state)) = self.links.get_mut(link as usize) else { return };
+        let token = link_state.member.token(self.shared.settings.backend_token.as_ref());
+        let Some(body) = self.setup.connect().map(|connect| connect.body(id, token)) else { return };
         match link_state.state {
             State::Ready => self.say(link, &body, out),
             State::Dialing(_) if link_state.greeted_by.is_none() => link_state.greeted_by = Some(id.clone()),
@@ -123,8 +126,8 @@ impl Client {
 
     /// The link's socket is open: greets it with the client's own `connect`, or with one of ours.
     pub(super) fn greet(&mut self, id: LinkId, out: &mut Output) {
-        let token = self.shared.settings.backend_token.clone();
         let Some(Some(link)) = self.links.get_mut(id as usize) else { return };
+        let token = link.member.token(self.shared.settings.backend_token.as_ref()).cloned();
         let client_id = link.greeted_by.clone();
         let body = match (&client_id, self.setup.connect()) {
             (Some(client_id), Some(params)) => params.body(client_id, token.as_ref()),

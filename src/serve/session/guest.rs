@@ -119,6 +119,7 @@ impl Client {
     fn welcome(&mut self, guest: Guest) {
         let limit = guest.tenant.quota.live_sessions().map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         self.bell.bear(Bearer { tenant: guest.who.tenant.clone(), limit });
+        self.move_in(&guest.who);
         self.guest = Some(guest);
     }
 

@@ -109,6 +109,16 @@ impl Inbound {
         Poll::Ready(Ok(Read::Chunk(0..end)))
     }
 
+    /// Lays what was kept into the read buffer, to be looked at again.
+    pub fn take_carry(&mut self, workspace: &mut Workspace) -> Range<usize> {
+        let start = workspace.filled;
+        let end = start + self.carry.len();
+        workspace.read[start..end].copy_from_slice(&self.carry);
+        workspace.filled = end;
+        self.keep(&[]);
+        start..end
+    }
+
     /// A large frame is being collected.
     pub fn collects(&self) -> bool {
         self.whole.is_some()

@@ -54,6 +54,7 @@ impl Client {
         }
         let called = self.bell.take();
         self.close_drained_links();
+        self.leave_if_done();
         for live in called {
             let slot = self.sessions.find(live.id());
             if let Some(slot) = slot.filter(|slot| self.live(*slot).is_some_and(|mine| Arc::ptr_eq(&mine, &live))) {

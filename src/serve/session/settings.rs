@@ -8,7 +8,7 @@ use super::{door::Door, lobby::Lobby, stage::Stages, turnlock::LockPolicy};
 use crate::{
     backend::Dialer,
     model::Secret,
-    route::Router,
+    route::{Quarters, Router},
     session::expiry::Ephemeral,
     telemetry::{BackendMetrics, ListenerMetrics, Metrics, PoolMetrics},
     tenancy::{Login, Patience as AddressPatience, Wall},
@@ -130,7 +130,7 @@ impl SessionSettings {
 }
 
 /// What all clients of a listener share.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Shared {
     /// What the operator set.
     pub settings: SessionSettings,
@@ -138,6 +138,8 @@ pub struct Shared {
     pub dialer: Dialer,
     /// Where sessions go.
     pub router: Router,
+    /// Where each identity has a backend of its own: who knows it. Until a client has said who it is, its router leads nowhere.
+    pub quarters: Option<Arc<dyn Quarters>>,
     /// The wall between the pool's tenants; `None` in an open pool.
     pub wall: Option<Arc<Wall>>,
     /// How clients say who they are; `None` in an open pool, where `settings.token` is all that is asked for.

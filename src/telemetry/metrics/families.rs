@@ -72,6 +72,11 @@ families! {
     turn_locks: Counters<2> = counters("pilotfish_turn_locks_total", ["pool", "outcome"]; "Prompts that needed their session's turn lock.");
     turn_lock_wait: Histograms<1> = histograms("pilotfish_turn_lock_wait_seconds", ["pool"], TURN; "How long prompts waited for another client's turn to end.");
 
+    instances: Gauges<2> = gauges("pilotfish_instances", ["pool", "state"]; "CLIs of one's own, by how far they are.");
+    instance_starts: Counters<2> = counters("pilotfish_instance_starts_total", ["pool", "outcome"]; "Identities that needed a CLI of their own started.");
+    instance_stops: Counters<2> = counters("pilotfish_instance_stops_total", ["pool", "cause"]; "CLIs of one's own that were stopped.");
+    instance_start_duration: Histograms<2> = histograms("pilotfish_instance_start_seconds", ["pool", "outcome"], REQUEST; "From the request that needed a CLI of one's own until it served.");
+
     cleanup_sessions: Counters<2> = counters("pilotfish_cleanup_sessions_total", ["pool", "outcome"]; "Sessions that a clean-up found to be older than the ttl.");
     cleanup_runs: Counters<2> = counters("pilotfish_cleanup_runs_total", ["pool", "outcome"]; "Runs of the clean-up that have ended.");
     ephemeral_deleted: Counters<2> = counters("pilotfish_ephemeral_deleted_total", ["pool", "outcome"]; "Attempts to delete sessions that end with their clients.");

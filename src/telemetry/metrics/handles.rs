@@ -8,6 +8,7 @@ use super::{
     cleanup::CleanupMetrics,
     families::Families,
     family::{ByLabel, Counters},
+    instances::InstanceMetrics,
     journey::JourneyMetrics,
     label::{
         BackendState, ClientEnd, Label, LinkEnd, LinkOutcome, OperationKind, OperationOutcome, ProbeOutcome, Reason,
@@ -138,6 +139,8 @@ pub struct PoolMetrics {
     pub lifecycle: LifecycleMetrics,
     /// Sessions that are deleted.
     pub cleanup: CleanupMetrics,
+    /// CLIs of one's own.
+    pub instances: InstanceMetrics,
     operations: Box<[ByLabel<OperationOutcome, IntCounter>]>,
     methods: Box<[OnceLock<MethodMetrics>]>,
     maker: MethodMaker,
@@ -162,6 +165,7 @@ impl PoolMetrics {
             journeys: JourneyMetrics::new(of, pool),
             lifecycle: LifecycleMetrics::new(of, pool),
             cleanup: CleanupMetrics::new(of, pool),
+            instances: InstanceMetrics::new(of, pool),
             operations: OperationKind::ALL.iter().map(operations).collect(),
             // One more than there are names: the last is `other`.
             methods: (0..=names.len()).map(|_| OnceLock::new()).collect(),

@@ -5,6 +5,7 @@ mod families;
 mod family;
 mod handles;
 mod held;
+mod instances;
 mod journey;
 mod label;
 mod life;
@@ -27,6 +28,7 @@ pub use self::{
         BackendMetrics, BackpressureMetrics, DrainMetrics, ListenerMetrics, MethodMetrics, Outcome, PoolMetrics,
     },
     held::Held,
+    instances::{InstanceMetrics, InstanceStart, InstanceState, InstanceStop},
     journey::JourneyMetrics,
     label::{
         BackendState, ClientEnd, Dropped, EvictCause, Label, LinkEnd, LinkOutcome, LockOutcome, MoveCause, MoveOutcome,

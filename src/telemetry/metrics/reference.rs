@@ -1,10 +1,10 @@
 //! `docs/metrics.md`, generated from the declarations, so that the two cannot differ.
 
 use super::{
-    BackendState, CleanupEnd, CleanupOutcome, ClientEnd, Dropped, EphemeralOutcome, EvictCause, Label, LinkEnd,
-    LinkOutcome, LockOutcome, Loss, Metrics, MoveCause, MoveOutcome, OperationKind, OperationOutcome, OrphanEnd,
-    ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd, StoreOp, StoreOutcome, Towards,
-    TurnOutcome, WakeOutcome, Way,
+    BackendState, CleanupEnd, CleanupOutcome, ClientEnd, Dropped, EphemeralOutcome, EvictCause, InstanceStart,
+    InstanceState, InstanceStop, Label, LinkEnd, LinkOutcome, LockOutcome, Loss, Metrics, MoveCause, MoveOutcome,
+    OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd,
+    StoreOp, StoreOutcome, Towards, TurnOutcome, WakeOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -49,6 +49,12 @@ fn page() -> String {
         ("`cause` of `pilotfish_session_evictions_total`", values::<EvictCause>()),
         ("`outcome` of `pilotfish_session_wakes_total`", values::<WakeOutcome>()),
         ("`outcome` of `pilotfish_turn_locks_total`", values::<LockOutcome>()),
+        ("`state` of `pilotfish_instances`", values::<InstanceState>()),
+        (
+            "`outcome` of `pilotfish_instance_starts_total` and `pilotfish_instance_start_seconds`",
+            values::<InstanceStart>(),
+        ),
+        ("`cause` of `pilotfish_instance_stops_total`", values::<InstanceStop>()),
         ("`outcome` of `pilotfish_cleanup_sessions_total`", values::<CleanupOutcome>()),
         ("`outcome` of `pilotfish_cleanup_runs_total`", values::<CleanupEnd>()),
         ("`outcome` of `pilotfish_ephemeral_deleted_total`", values::<EphemeralOutcome>()),

@@ -1,0 +1,77 @@
+//! What operators see of instances, and what they may want of them.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{
+    Instances,
+    household::{Household, Stale},
+};
+use crate::{
+    admin::InstanceStatus,
+    app::seen::session_counts,
+    route::Phase,
+    telemetry::{InstanceState, Label},
+};
+
+impl Instances {
+    /// Every instance, for `/status`.
+    pub(in crate::app) fn status(&self) -> Vec<InstanceStatus> {
+        let now = Instant::now();
+        self.households().iter().map(|household| status(household, now)).collect()
+    }
+
+    /// Counts them by state.
+    pub(in crate::app) fn count(&self) {
+        let phases: Vec<_> = self.households().iter().map(|household| state(&household.instance.phase())).collect();
+        for label in InstanceState::ALL {
+            let count = phases.iter().filter(|phase| **phase == Some(*label)).count();
+            self.metrics().instances.states.get(*label).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Has one started again at its next idle point. `false`: no instance has this backend.
+    pub(in crate::app) fn renew(&self, backend: &str) -> bool {
+        let household = self.owner(backend);
+        if let Some(household) = &household {
+            household.record.lock().stale = Some(Stale::Order);
+            self.bell.notify_one();
+        }
+        household.is_some()
+    }
+
+    /// The same for all that run.
+    pub(in crate::app) fn renew_all(&self) {
+        for household in self.households().iter().filter(|household| household.tenancy().is_some()) {
+            household.record.lock().stale = Some(Stale::Order);
+        }
+        self.bell.notify_one();
+    }
+}
+
+fn status(household: &Arc<Household>, now: Instant) -> InstanceStatus {
+    let (instance, tenancy) = (&household.instance, household.tenancy());
+    let phase = instance.phase();
+    InstanceStatus {
+        owner: instance.who().to_string(),
+        phase: phase.as_str().to_owned(),
+        backend: tenancy.as_ref().map(|tenancy| tenancy.member.name.to_string()),
+        pid: tenancy.and_then(|tenancy| tenancy.supervisor.running().pop()).map(|(_, pid)| pid),
+        clients: instance.occupants() as u64,
+        sessions: session_counts(household.squadron.registry.census().values()),
+        unused_seconds: instance.unused_for(now).as_secs(),
+        failures: household.record.lock().failures,
+        reason: if let Phase::Failing(trouble) = phase { Some(trouble.message.clone()) } else { None },
+    }
+}
+
+fn state(phase: &Phase) -> Option<InstanceState> {
+    Some(match phase {
+        Phase::Asleep => return None,
+        Phase::Queued => InstanceState::Queued,
+        Phase::Starting => InstanceState::Starting,
+        Phase::Up => InstanceState::Up,
+        Phase::Resting => InstanceState::Resting,
+        Phase::Stopping => InstanceState::Stopping,
+        Phase::Failing(_) => InstanceState::Failing,
+    })
+}
