@@ -19,9 +19,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 pub use self::relay::Patience;
+pub(super) use self::relay::{Meters, relay};
 use self::{
     dial::{Dialled, dial},
-    relay::{Ending, Meters, relay},
+    relay::Ending,
 };
 use super::accept::{Handler, Listener, Listening, Visitor};
 pub use super::{keepalive::Keepalive, proxy_header};
