@@ -22,10 +22,11 @@
 //! | [`tenancy`] | who a client is, whose a session is, what may be done (pure: time is an argument) |
 //! | [`wire`] | frames, scanning, ids, the method table, error codes |
 //! | [`balance`], [`health`] | placement; verdicts (pure: time and chance are arguments) |
+//! | [`tls`] | certificates, keys, and what is made of them |
 //! | [`model`] | values |
 //!
 //! # Invariants
-//! - `model`, `balance`, `health`, `wire`, `tenancy` and `mux` have no sockets, no clock, no async.
+//! - `model`, `balance`, `health`, `wire`, `tenancy`, `mux` and `tls` have no sockets, no clock, no async.
 //! - Only `serve` drives `mux`. Only `balance` hashes for placement. Nothing below `app` reads `config`.
 //! - A body that we do not edit leaves byte for byte as it came; a client's header bytes never do.
 //! - One home per session, always: it is placed at create and resume; it gets another home with all its clients, when nothing of
@@ -59,4 +60,5 @@ pub mod store;
 pub mod supervise;
 pub mod telemetry;
 pub mod tenancy;
+pub mod tls;
 pub mod wire;

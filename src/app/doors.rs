@@ -18,7 +18,7 @@ use crate::{
     pool::Load,
     route::{Quarters, Router},
     serve::{
-        accept::{Gate, Listener, Listening},
+        accept::{Entry, Gate, Listener, Listening},
         connection::{Choose, ConnectionMode},
         session::{SessionMode, Shared},
     },
@@ -97,7 +97,7 @@ impl Doors {
                 Mode::Connection => connection_mode(app, set).handler(),
             };
             let listener = Listener::new(&name, socket, set.max_clients, metrics, handler);
-            let mut listener = listener.behind(gate.clone());
+            let mut listener = listener.behind(gate.clone()).through(entry(app, set));
             let stopped = stopped.clone();
             loops.spawn(async move { listener.start_service(None, stopped, 1).await });
         }
@@ -112,6 +112,20 @@ impl Open {
         self.stop.send_replace(true);
         while self.loops.join_next().await.is_some() {}
     }
+}
+
+/// What clients of a listener go through first; nothing where they come plain and from nobody else's hand.
+fn entry(app: &App, set: &crate::config::Listener) -> Option<Entry> {
+    let tls = app.certificates.of_listener(&set.name);
+    (tls.is_some() || !set.proxy_protocol_from.is_empty()).then(|| Entry {
+        proxies: set.proxy_protocol_from.clone(),
+        tls,
+        limit: set.session.header_timeout,
+        lobby: app.tenants.lobby(),
+        door: app.tenants.door(),
+        tracker: app.stop.clients.clone(),
+        kill: app.stop.stage.kill.clone(),
+    })
 }
 
 /// A second descriptor of the same socket.

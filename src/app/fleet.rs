@@ -7,6 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     AppError, build,
+    certificates::Certificates,
     cleanup::{Cleaner, Cleanup, Departures, Remover},
     discovery::{self, DiscoverySettings, Scout, Sightings, Watch},
     instances::{Instances, InstancesSettings, Site},
@@ -61,6 +62,7 @@ impl Fleet {
         config: &Arc<Config>,
         metrics: &Arc<Metrics>,
         tenants: &Tenants,
+        certificates: &Certificates,
         store: &Arc<dyn Store>,
         tracker: &TaskTracker,
         cancel: &CancellationToken,
@@ -81,7 +83,8 @@ impl Fleet {
                 pools.insert(name.clone(), Arc::new(Squadron::of_instances(settings, site)));
                 continue;
             }
-            let mut squadron = start_pool(name, config, metrics, (tracker, cancel), (store, &asking))?;
+            let mut squadron =
+                start_pool(name, config, certificates.dialer(name), metrics, (tracker, cancel), (store, &asking))?;
             let found = discovery::settings::of(set);
             squadron.sightings = found.as_ref().map(|(_, _, words)| Arc::new(Sightings::new(words.clone())));
             let squadron = Arc::new(squadron);
@@ -292,12 +295,12 @@ fn used_by(all: &Processes, running: Vec<(Arc<str>, u32)>) -> AHashMap<Arc<str>,
 fn start_pool(
     name: &str,
     config: &Config,
+    dialer: Dialer,
     metrics: &Arc<Metrics>,
     (tracker, cancel): (&TaskTracker, &CancellationToken),
     (store, asking): (&Arc<dyn Store>, &TaskTracker),
 ) -> Result<Squadron, AppError> {
     let (set, pool_name) = (&config.pools[name], Arc::<str>::from(name));
-    let dialer = Dialer::default();
     let members = match &set.supervise {
         Some(supervise) => {
             let names = build::instance_names(name, supervise);

@@ -5,6 +5,7 @@
 //! - `fleet`: pools with their probes, name look-ups and supervised CLIs.
 //! - `doors`: sockets bound first, then the listeners behind them.
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
+//! - `certificates`: TLS on listeners and towards backends.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
 //! - `discovery`: backends that come and go.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
@@ -14,6 +15,7 @@
 //! - `stop`: signals, and the order in which things end; `upgrade`: a new process takes our place.
 
 mod build;
+mod certificates;
 mod cleanup;
 mod discovery;
 mod doors;
@@ -42,6 +44,7 @@ use thiserror::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    certificates::Certificates,
     doors::Doors,
     fleet::Fleet,
     seen::Seen,
@@ -50,6 +53,7 @@ use self::{
     upgrade::{Arrival, Upgrade},
 };
 use crate::{
+    backend::tls::FileError,
     config::Config,
     model::Endpoint,
     store::OpenError,
@@ -91,6 +95,14 @@ pub enum AppError {
         pool: String,
         /// What is wrong.
         source: SuperviseError,
+    },
+    /// A file of a listener's or pool's TLS.
+    #[error("{what}: {source}")]
+    Certificates {
+        /// Whose.
+        what: String,
+        /// What is wrong.
+        source: FileError,
     },
     /// A file of the store's TLS.
     #[error("store: {0}")]
@@ -190,6 +202,7 @@ struct App {
     metrics: Arc<Metrics>,
     fleet: Fleet,
     tenants: Tenants,
+    certificates: Certificates,
     bound: Vec<Bound>,
     started: Instant,
     stop: Stop,
@@ -203,10 +216,11 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     let background = (TaskTracker::new(), CancellationToken::new());
     let store = store::open(&config, &metrics, &background.0, &background.1)?;
     let tenants = Tenants::start(&config, &background.0, &background.1)?;
-    let fleet = Fleet::start(&config, &metrics, &tenants, &store, &background.0, &background.1)?;
+    let certificates = Certificates::start(&config, &background.0, &background.1)?;
+    let fleet = Fleet::start(&config, &metrics, &tenants, &certificates, &store, &background.0, &background.1)?;
     let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
     let (started, stop) = (Instant::now(), Stop::default());
-    let app = Arc::new(App { config, metrics, fleet, tenants, bound, started, stop, upgrade });
+    let app = Arc::new(App { config, metrics, fleet, tenants, certificates, bound, started, stop, upgrade });
     app.fleet.found().await;
     match arrival {
         Some(arrival) => arrival.wait_for_go(&app).await.map_err(AppError::TakeOver)?,

@@ -11,6 +11,7 @@
 //! | `entries` | a list that is read as it comes |
 //! | `finding` | what a check can find, a closed set |
 //! | `socket` | a connection of any kind; `dialer`: how backends are reached |
+//! | `tls` | TLS on sockets, from files that may change |
 //! | `resolve` | the task that keeps a name's address |
 
 mod dialer;
@@ -25,6 +26,7 @@ mod probe_tests;
 pub mod resolve;
 mod socket;
 mod talk;
+pub mod tls;
 
 pub use dialer::Dialer;
 pub use errand::{Errand, ErrandError, ErrandSettings};

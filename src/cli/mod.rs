@@ -12,6 +12,7 @@ mod rolling_restart;
 mod run;
 mod sample;
 mod status;
+mod tunnel;
 mod undrain;
 mod upgrade;
 
@@ -39,6 +40,7 @@ enum Command {
     RollingRestart(rolling_restart::RollingRestartArgs),
     Cleanup(cleanup::CleanupArgs),
     Upgrade(upgrade::UpgradeArgs),
+    Tunnel(tunnel::TunnelArgs),
     Quickstart(quickstart::QuickstartArgs),
     #[command(hide = true)]
     DemoModel(demo_model::Args),
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::RollingRestart(args) => rolling_restart::run(&args),
         Command::Cleanup(args) => cleanup::run(&args),
         Command::Upgrade(args) => upgrade::run(args),
+        Command::Tunnel(args) => tunnel::run(args),
         Command::Quickstart(args) => quickstart::run(&args, serve_quickstart),
         Command::DemoModel(args) => demo_model::run(&args),
         Command::Guard(args) => guard::run(args),

@@ -31,11 +31,11 @@ pub use kind::{
 pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
-    Admin, Algorithm, Backend, Cleanup, ConnectionSettings, Discovery, Evict, FreeIds, Guards, HashKey, Health,
-    InstanceLimits, Instances, Isolation, Jwt, Limits, Listener, Lock, Log, LogFormat, MethodRules, Mode, OnClientLoss,
-    OnDown, OnStoreLoss, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, Records, Recycle, RestartBackoff,
-    Runtime, SessionIds, SessionSettings, Sessions, Share, Shutdown, StartState, Storage, Store, StoreKind,
-    StoreTopology, Supervise, Tenant, Timeouts, Users,
+    Admin, Algorithm, Backend, BackendTls, Cleanup, ClientAuth, ConnectionSettings, Discovery, Evict, FreeIds, Guards,
+    HashKey, Health, InstanceLimits, Instances, Isolation, Jwt, Limits, Listener, ListenerTls, Lock, Log, LogFormat,
+    MethodRules, Mode, OnClientLoss, OnDown, OnStoreLoss, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, Records,
+    Recycle, RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share, Shutdown, StartState, Storage,
+    Store, StoreKind, StoreTopology, Supervise, Tenant, Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};

@@ -79,6 +79,7 @@ const SCENES: &[Scene] = &[
     full("[listener.jwt]", || inner(File::outline(), &["listener", "jwt"]), &[], &[])
         .off()
         .instead(&["public_key", "secret"]),
+    full("[listener.tls]", || inner(File::outline(), &["listener", "tls"]), &[], &[]).off(),
     full(
         "[pool.copilot]",
         || inner(File::outline(), &["pool"]),
@@ -90,6 +91,7 @@ const SCENES: &[Scene] = &[
     full("[pool.copilot.cleanup]", || inner(File::outline(), &["pool", "cleanup"]), &[], &[]),
     full("[pool.copilot.recycle]", || inner(File::outline(), &["pool", "recycle"]), &[], &[])
         .without(&["max_memory", "max_descriptors"]),
+    full("[pool.copilot.tls]", || inner(File::outline(), &["pool", "tls"]), &[], &[]).off(),
     full(
         "[[pool.copilot.backends]]",
         || inner(File::outline(), &["pool", "backends"]),

@@ -2,8 +2,10 @@
 
 mod endpoint;
 mod identity;
+mod network;
 mod secret;
 
 pub use endpoint::{Endpoint, Host, Peer, UNIX};
 pub use identity::Identity;
+pub use network::{Network, NotANetwork};
 pub use secret::Secret;

@@ -24,8 +24,8 @@ mod wall;
 
 pub use guard::{Denied, GuardSettings, Guards};
 pub use login::{
-    JwtAlgorithm, JwtError, JwtKeys, JwtRefusal, JwtSettings, JwtVerifier, Login, LoginRefusal, MAX_TOKEN_BYTES,
-    Patience, TokenDigest, Tokens,
+    Certificates, Certified, JwtAlgorithm, JwtError, JwtKeys, JwtRefusal, JwtSettings, JwtVerifier, Login,
+    LoginRefusal, MAX_TOKEN_BYTES, Patience, TokenDigest, Tokens,
 };
 pub use look::{Look, ends};
 pub use naming::{MAX_ID, NamingError, NamingRule, Said};

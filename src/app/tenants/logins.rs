@@ -6,9 +6,9 @@ use arc_swap::ArcSwap;
 
 use super::keys::Keys;
 use crate::{
-    config::{Config, Isolation, Listener},
+    config::{Config, Isolation, Listener, Tenant},
     model::Identity,
-    tenancy::{Login, Tokens, Wall},
+    tenancy::{Certificates, Login, Tokens, Wall},
 };
 
 /// The logins by listener. The tokens are those of all tenants; a listener lets in only those of its pool.
@@ -26,9 +26,18 @@ pub(super) fn logins(
         let (wall, isolation) =
             (wall.clone(), config.pools.get(&set.pool).map_or(Isolation::None, |pool| pool.isolation));
         let fits = move |who: &Identity| wall.admits(who) && has_place(who, isolation);
-        (set.name.clone(), Arc::new(login.fitting(fits)))
+        (set.name.clone(), Arc::new(login.fitting(fits).knowing(certificates(config))))
     });
     logins.collect()
+}
+
+/// The names in certificates of all tenants.
+fn certificates(config: &Config) -> Certificates {
+    let names = |tenant: &Tenant| {
+        let name: Arc<str> = tenant.name.as_str().into();
+        tenant.certificates.clone().into_iter().map(move |certificate| (certificate, name.clone()))
+    };
+    Certificates::new(config.tenants.iter().flat_map(names))
 }
 
 /// The tenant that everybody is who comes to the listener, with the token for it, if there is one.

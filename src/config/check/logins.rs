@@ -4,7 +4,7 @@ use super::{admitted_with_paths, known_tenant, listeners, pool_path, posture, te
 use crate::config::{
     kind::quote,
     reader::Reader,
-    schema::{File, Listener, Mode, Pool, Posture, Tenant, Users},
+    schema::{ClientAuth, File, Listener, Mode, Pool, Posture, Tenant, Users},
 };
 
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
@@ -115,7 +115,9 @@ fn shutdown(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
 fn some_token(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted: &[(String, &Tenant)]) {
     let found = format!("no way to log in to the pool {}", listener.pool);
     let hint = "add `tokens` to a [[tenant]]".to_owned();
-    if !admitted.iter().any(|(_, tenant)| !tenant.tokens.is_empty()) {
+    let certified = listener.tls.as_ref().is_some_and(|tls| tls.client_auth() != ClientAuth::Off);
+    let can = |tenant: &Tenant| !tenant.tokens.is_empty() || (certified && !tenant.certificates.is_empty());
+    if !admitted.iter().any(|(_, tenant)| can(tenant)) {
         reader.error(path, found, "tokens of a tenant of the pool, [listener.jwt] or `tenant`", Some(hint));
     }
 }
@@ -124,7 +126,7 @@ fn some_token(reader: &mut Reader<'_>, path: &str, listener: &Listener, admitted
 fn certain(file: &File, reader: &Reader<'_>, listener: &Listener) -> bool {
     let sound = |(path, tenant): &(String, &Tenant)| {
         let pools = (0..tenant.pools.iter().flatten().count()).map(|index| format!("{path}.pools[{index}]"));
-        let keys = ["name", "tokens", "pools"].map(|key| format!("{path}.{key}"));
+        let keys = ["name", "tokens", "certificates", "pools"].map(|key| format!("{path}.{key}"));
         keys.into_iter().chain(pools).all(|key| reader.is_sound(&key))
     };
     let owner = format!("{}.tenant", pool_path(&listener.pool));
@@ -149,7 +151,12 @@ fn unreachable(file: &File, reader: &mut Reader<'_>) {
     let vouched = listeners(file).any(|(_, listener)| listener.jwt.is_some());
     for (path, tenant) in tenants(file, reader) {
         let key = format!("{path}.tokens");
-        if tenant.tokens.is_empty() && !vouched && !named(tenant) && reader.is_sound(&key) {
+        if tenant.tokens.is_empty()
+            && tenant.certificates.is_empty()
+            && !vouched
+            && !named(tenant)
+            && reader.is_sound(&key)
+        {
             let hint = "nobody can log in as this tenant".to_owned();
             reader.warn(
                 &key,

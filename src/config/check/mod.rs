@@ -15,6 +15,7 @@ mod shares;
 mod store;
 mod supervised;
 mod tenants;
+mod tls;
 mod tokens;
 mod urls;
 mod walls;
@@ -40,10 +41,12 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     cleanups::check(file, reader);
     jwts::check(file, reader);
     store::check(file, reader);
+    tls::check(file, reader);
     // Whether there are tenants decides what every pool is.
     if reader.is_sound("tenant") {
         tenants::check(file, reader);
         tokens::check(file, reader);
+        tls::certificates(file, reader);
         shares::check(file, reader);
         walls::check(file, reader);
         naming::check(file, reader);

@@ -12,6 +12,7 @@ mod log_filter;
 mod method;
 mod name;
 mod nested;
+mod network;
 mod secret;
 mod store_address;
 mod template;
@@ -41,6 +42,7 @@ pub(super) use {
     method::method_pattern,
     name::{name, name_prefix},
     nested::{list_of, map_of, optional, table, table_or_none},
+    network::{certificate_name, network},
     secret::{secret, variables, watched_secret},
     store_address::store_address,
     template::template,

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::{DAY, HOUR, Jwt, ms};
+use super::{DAY, HOUR, Jwt, ListenerTls, ms};
 use crate::{
     config::{
         kind::{
-            choice, count, duration, file_mode, listen, name, one_of, optional, secret, size, switch, table,
-            table_or_none,
+            choice, count, duration, file_mode, list, listen, name, network, one_of, optional, secret, size, switch,
+            table, table_or_none,
         },
         section::section,
     },
-    model::{Endpoint, Secret},
+    model::{Endpoint, Network, Secret},
 };
 
 section! {
@@ -23,6 +23,10 @@ section! {
         pub bind: Endpoint = listen(), required("\"127.0.0.1:4321\"");
         /// The permissions of a Unix socket in `bind`.
         pub socket_mode: u32 = file_mode(), text("0660");
+        /// TLS, with certificates of clients where they are asked for.
+        pub tls: Option<ListenerTls> = table_or_none::<ListenerTls>(), absent("{ ... }");
+        /// Load balancers, whose connections begin with a header of the PROXY protocol, version 2. From others it is not taken.
+        pub proxy_protocol_from: Vec<Network> = list(network()), value("[]");
         /// What pilotfish understands of the bytes.
         pub mode: Mode = one_of::<Mode>(), text("session");
         /// The pool that serves it.

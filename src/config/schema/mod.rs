@@ -13,6 +13,7 @@ mod sessions;
 mod store;
 mod supervise;
 mod tenant;
+mod tls;
 mod wall;
 
 pub use cleanup::Cleanup;
@@ -30,6 +31,7 @@ pub use store::{OnStoreLoss, Store, StoreKind, StoreTopology};
 pub use supervise::{RestartBackoff, Supervise};
 pub(super) use tenant::admitted;
 pub use tenant::{Limits, Share, Tenant, Users};
+pub use tls::{BackendTls, ClientAuth, ListenerTls};
 pub use wall::{FreeIds, Guards, MethodRules, Posture, SessionIds};
 
 use std::{collections::BTreeMap, time::Duration};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Cleanup, DAY, Discovery, FreeIds, Guards, HOUR, Health, Instances, Isolation, MethodRules, Posture, Recycle,
-    SessionIds, Sessions, Supervise, ZERO, ms,
+    BackendTls, Cleanup, DAY, Discovery, FreeIds, Guards, HOUR, Health, Instances, Isolation, MethodRules, Posture,
+    Recycle, SessionIds, Sessions, Supervise, ZERO, ms,
 };
 use crate::{
     config::{
@@ -33,6 +33,8 @@ section! {
         pub storage: Option<Storage> = optional(one_of::<Storage>()), absent("\"shared\"");
         /// The backends that run already.
         pub backends: Vec<Backend> = list_of::<Backend>(), value("[]");
+        /// TLS towards the backends.
+        pub tls: Option<BackendTls> = table_or_none::<BackendTls>(), absent("{ ... }");
         /// How often the names in `backends` are looked up again.
         pub resolve_interval: Duration = duration(ms(1000), HOUR), text("30s");
         /// The token that pilotfish shows to the backends (their COPILOT_CONNECTION_TOKEN; supervised ones are given it).

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use super::{MethodRules, Pool, Posture};
-use crate::config::{
-    kind::{
-        Token, choice, count, grantee, host_folder, list, list_of, name, one_of, optional, session_ids, size,
-        slash_command, switch, table, token, url_prefix,
+use crate::{
+    config::{
+        kind::{
+            Token, certificate_name, choice, count, grantee, host_folder, list, list_of, name, one_of, optional,
+            session_ids, size, slash_command, switch, table, token, url_prefix,
+        },
+        section::section,
     },
-    section::section,
+    tls::Name,
 };
 
 section! {
@@ -18,6 +21,8 @@ section! {
         pub name: String = name(), required("\"alice\"");
         /// What its clients `connect` with; several of them while one replaces the other. Files are read again when they change.
         pub tokens: Vec<Token> = list(token()), value("[]");
+        /// Names in the certificates of its clients, who need no token then. For listeners that ask for certificates.
+        pub certificates: Vec<Name> = list(certificate_name()), value("[]");
         /// Whether its users have their sessions together.
         pub users: Users = one_of::<Users>(), text("together");
         /// The only pools that it may use. Without it: all with posture "tenants".

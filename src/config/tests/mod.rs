@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod bad_values;
+mod certificates;
 mod good;
 mod isolation;
 mod logins;

@@ -53,6 +53,7 @@ pub(super) fn switched_on(default_only: bool) -> String {
     let text = lines.lines().map(on).collect::<Vec<_>>().join("\n");
     let jwks = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/tests/jwks.json");
     let text = text.replace("/run/secrets/alice-token", "/proc/self/comm").replace("/etc/pilotfish/jwks.json", jwks);
+    let text = text.replace("/etc/pilotfish/", &format!("{}/", super::certificates::folder().display()));
     text.replace("/run/secrets/cli-token", "/proc/self/comm")
 }
 

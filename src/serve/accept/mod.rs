@@ -3,9 +3,10 @@
 //! Pingora's own listening service wraps each socket into a buffered `Stream`, which costs 26-44 KiB for an idle client
 //! and about 8 % CPU a message (DESIGN section 7). So this is a service beside it, under the same shutdown watch.
 
+mod entry;
 mod listening;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora_core::{
@@ -19,11 +20,13 @@ use tokio::{
 };
 use tracing::{debug, error, warn};
 
-pub use self::listening::Listening;
+use self::entry::Entered;
+pub use self::{entry::Entry, listening::Listening};
 use crate::{
     backend::{Plain, Socket},
     model::Peer,
     telemetry::{Held, ListenerMetrics, Rejection, logs::Sparing},
+    tls::Name,
 };
 
 /// Connections that the kernel keeps for us between two accepts.
@@ -47,6 +50,10 @@ pub struct Visitor {
     pub peer: Peer,
     /// Its place.
     pub seat: Seat,
+    /// Where it went, as a load balancer in front of us says.
+    pub destination: Option<SocketAddr>,
+    /// Who its certificate says that it is; `None` without one.
+    pub certificate: Option<Box<[Name]>>,
 }
 
 /// A client's place at its listener: counted in `pilotfish_clients` and against the limit until it is dropped.
@@ -95,6 +102,8 @@ pub struct Listener {
     metrics: Arc<ListenerMetrics>,
     handler: Handler,
     rejected: Sparing,
+    turned: Arc<Sparing>,
+    entry: Option<Arc<Entry>>,
     gate: Gate,
 }
 
@@ -115,6 +124,8 @@ impl Listener {
             metrics,
             handler,
             rejected: Sparing::new(Duration::from_secs(10)),
+            turned: Arc::new(Sparing::new(Duration::from_secs(1))),
+            entry: None,
             gate: Gate::default(),
         }
     }
@@ -122,6 +133,12 @@ impl Listener {
     /// The same, behind a gate.
     pub fn behind(mut self, gate: Gate) -> Self {
         self.gate = gate;
+        self
+    }
+
+    /// The same, with something that clients have to go through.
+    pub fn through(mut self, entry: Option<Entry>) -> Self {
+        self.entry = entry.map(Arc::new);
         self
     }
 
@@ -190,7 +207,33 @@ impl Listener {
         }
         self.metrics.accepted.inc();
         let seat = Seat { _client: Held::one(&self.metrics.clients), _permit: permit };
-        (self.handler)(Visitor { socket: stream.into(), peer, seat });
+        match self.entry.as_ref().filter(|entry| entry.concerns(&peer)) {
+            None => (self.handler)(Visitor { socket: stream.into(), peer, seat, destination: None, certificate: None }),
+            Some(entry) => self.take_through(entry, stream, peer, seat),
+        }
+    }
+
+    /// The client holds its place meanwhile.
+    fn take_through(&self, entry: &Arc<Entry>, stream: Plain, peer: Peer, seat: Seat) {
+        let (entry, handler, turned) = (entry.clone(), self.handler.clone(), self.turned.clone());
+        let (metrics, name) = (self.metrics.clone(), self.name.clone());
+        let tracker = entry.tracker.clone();
+        tracker.spawn(async move {
+            match entry.pass(stream, peer).await {
+                Ok(Entered { socket, peer, destination, certificate }) => {
+                    handler(Visitor { socket, peer, seat, destination, certificate });
+                }
+                Err(why) => {
+                    metrics.rejected.get(why.rejection()).inc();
+                    match turned.pass() {
+                        Some(left_out) => {
+                            warn!(listener = name, client.addr = %peer, left_out, reason = %why, "client not let in");
+                        }
+                        None => debug!(listener = name, client.addr = %peer, reason = %why, "client not let in"),
+                    }
+                }
+            }
+        });
     }
 
     fn empty_queue(&self, socket: &Listening) {

@@ -5,15 +5,13 @@
 //! - `dial`: choose a backend, connect, try the next one.
 //! - `relay`: one task moves both directions, with half-close.
 //! - `flow`: one direction; `pipe`: the way through the kernel for bulk.
-//! - [`proxy_header`]: tells the backend who the client is.
 
 mod dial;
 mod flow;
 mod pipe;
-pub mod proxy_header;
 mod relay;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::SockRef;
 use tokio::{select, time::Instant};
@@ -21,12 +19,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::debug;
 
 pub use self::relay::Patience;
+pub(super) use self::relay::{Meters, relay};
 use self::{
     dial::{Dialled, dial},
-    relay::{Ending, Meters, relay},
+    relay::Ending,
 };
 use super::accept::{Handler, Listener, Listening, Visitor};
-pub use super::keepalive::Keepalive;
+pub use super::{keepalive::Keepalive, proxy_header};
 use crate::{
     backend::{Dialer, Socket},
     model::Peer,
@@ -117,7 +116,7 @@ pub async fn run(name: &str, socket: Listening, mode: ConnectionMode, drain: Can
 }
 
 async fn serve(mode: Arc<ConnectionMode>, visitor: Visitor) {
-    let Visitor { socket: client, peer, seat } = visitor;
+    let Visitor { socket: client, peer, seat, destination, .. } = visitor;
     let began = Instant::now();
     // A token of its own: all connections of a listener polling one would share a lock.
     let kill = mode.kill.child_token();
@@ -135,7 +134,7 @@ async fn serve(mode: Arc<ConnectionMode>, visitor: Visitor) {
     for socket in [&client, &stream] {
         tune(socket, &mode.settings);
     }
-    let first = greeting(&mode.settings, &client, peer);
+    let first = greeting(&mode.settings, peer, destination.or_else(|| client.base().local_addr()));
     let meters = Meters { listener: &mode.listener, backend: &link.metrics, pressure: &mode.metrics.backpressure };
     let ending = relay(client, stream, first, mode.settings.splice, mode.settings.patience, meters, &kill).await;
     if ending.link == LinkEnd::Reset {
@@ -161,11 +160,11 @@ fn report(ending: &Ending, peer: Peer, member: &Member, began: Instant) {
     );
 }
 
-fn greeting(settings: &ConnectionSettings, client: &Socket, peer: Peer) -> Vec<u8> {
+fn greeting(settings: &ConnectionSettings, peer: Peer, destination: Option<SocketAddr>) -> Vec<u8> {
     if settings.proxy_protocol == ProxyProtocol::Off {
         return Vec::new();
     }
-    let both = peer.address().zip(client.base().local_addr());
+    let both = peer.address().zip(destination);
     both.map_or_else(proxy_header::local, |(peer, local)| proxy_header::proxied(peer, local))
 }
 

@@ -19,7 +19,6 @@ use super::{
     guest::{Delayed, Guest},
     inbound::{Inbound, Read},
     link::{Link, State, outcome_of},
-    lobby::Place,
     meter::{Meter, Pressure},
     moving::LOOK,
     open::{Open, Own},
@@ -36,7 +35,10 @@ use crate::{
     mux::{Asks, Gather, LinkId, OwnRequests, Requests, Setup},
     pool::{Member, Verdict},
     route::Caller,
-    serve::accept::{Seat, Visitor},
+    serve::{
+        accept::{Seat, Visitor},
+        lobby::Place,
+    },
     session::Bell,
     telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome},
     tenancy::Over,
@@ -84,6 +86,8 @@ pub struct Client {
     pub(super) authenticated: bool,
     /// Its place in the lobby, until it has said who it is.
     pub(super) waits: Option<Place>,
+    /// The tenant whose certificate it showed.
+    pub(super) certified: Option<Arc<str>>,
     /// Who it is, behind a wall.
     pub(super) guest: Option<Guest>,
     /// Where it lives, if its identity has a backend of its own.
@@ -131,8 +135,8 @@ pub struct Client {
 
 impl Client {
     /// A driver for a client that was just accepted.
-    pub fn new(shared: Arc<Shared>, visitor: Visitor, waits: Option<Place>) -> Self {
-        let Visitor { socket, peer: address, seat } = visitor;
+    pub fn new(shared: Arc<Shared>, visitor: Visitor, certified: Option<Arc<str>>, waits: Option<Place>) -> Self {
+        let Visitor { socket, peer: address, seat, .. } = visitor;
         let number = shared.clients.fetch_add(1, std::sync::atomic::Ordering::Relaxed).wrapping_add(1).max(1);
         let now = Instant::now();
         let pressure = Pressure::new(&shared.metrics.backpressure);
@@ -141,6 +145,7 @@ impl Client {
             bell: Arc::new(Bell::new(number)),
             authenticated: !shared.asks(),
             waits,
+            certified,
             guest: None,
             dwelling: None,
             delayed: None,
@@ -192,7 +197,9 @@ impl Client {
     /// Serves until it ends; gives back why.
     pub async fn run(mut self) -> ClientEnd {
         self.shared.router.registry().enter(&self.bell);
-        self.admit_default();
+        if !self.admit_certified() {
+            self.admit_default();
+        }
         let end = std::future::poll_fn(|cx| with_workspace(|workspace| self.poll(cx, workspace))).await;
         self.leave();
         self.shared.listener.closed.get(end).inc();

@@ -60,7 +60,7 @@ pub(super) struct Delayed {
 
 impl Shared {
     /// A guest of this pool's wall. `None` where there is no wall.
-    fn guest(&self, who: Identity) -> Option<Result<Guest, TurnedAway>> {
+    pub(super) fn guest(&self, who: Identity) -> Option<Result<Guest, TurnedAway>> {
         let wall = self.wall.as_ref()?;
         let (tenant, apart) = (wall.tenant(&who.tenant), wall.posture() == Posture::Tenants);
         let Some(tenant) = tenant else { return Some(Err(TurnedAway::Unknown)) };
@@ -104,6 +104,9 @@ impl Client {
     pub(super) fn admit(&mut self, token: Option<&Secret>) -> Result<(), TurnedAway> {
         let Some(login) = self.shared.login.clone() else { return Ok(()) };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if let Some(tenant) = self.certified.clone() {
+            return self.admit_beside(&login, &tenant, token, now);
+        }
         let who = login.ask(token, now).ok_or(TurnedAway::Unknown)?;
         if let Some(guest) = &self.guest {
             return if guest.who == who { Ok(()) } else { Err(TurnedAway::Unknown) };
@@ -116,7 +119,7 @@ impl Client {
         Ok(())
     }
 
-    fn welcome(&mut self, guest: Guest) {
+    pub(super) fn welcome(&mut self, guest: Guest) {
         let limit = guest.tenant.quota.live_sessions().map(|most| usize::try_from(most).unwrap_or(usize::MAX));
         self.bell.bear(Bearer { tenant: guest.who.tenant.clone(), limit });
         self.move_in(&guest.who);

@@ -5,7 +5,7 @@
 //! - `client`: the loop that drives one client and its links; `ending`: errors, deadlines, losses, the goodbye.
 //! - `chunk`: bytes into frames, large frames flow; `calls`: from the client; `answers`: from backends.
 //! - `placing`: create, resume, search; `gathering`: lists; `greeting`: `connect` and set-up; `sessions`, `open`: the client's tables.
-//! - `guest`: who the client is; `door`, `lobby`: those who have not said so; `wall`: what it may do; `sight`: what it sees;
+//! - `guest`, `certified`: who the client is; `wall`: what it may do; `sight`: what it sees;
 //!   `existence`: whether an id that nobody owns is some backend's.
 //! - `away`, `moving`, `opening`, `missed`, `remembered`, `settled`: a session that changes its home.
 //! - `seating`, `holding`: what a session needs before it is opened, a seat and a hold; `parked`: one that lives nowhere; `lost`:
@@ -23,9 +23,9 @@ mod away;
 mod borrowed;
 mod calls;
 mod cancelling;
+mod certified;
 mod chunk;
 mod client;
-mod door;
 mod drained;
 mod dwelling;
 mod ending;
@@ -38,7 +38,6 @@ mod holding;
 mod inbound;
 mod kind;
 mod link;
-mod lobby;
 mod lost;
 mod meter;
 mod missed;
@@ -69,13 +68,12 @@ use std::{sync::Arc, time::Instant};
 
 use self::client::Client;
 pub use self::{
-    door::Door,
-    lobby::Lobby,
     settings::{SessionSettings, Shared},
     stage::{Stage, Stages},
     turnlock::LockPolicy,
 };
 use super::{accept::Handler, keepalive::Keepalive};
+pub use super::{door::Door, lobby::Lobby};
 use crate::telemetry::Rejection;
 
 /// Session mode on one listener.
@@ -95,13 +93,20 @@ impl SessionMode {
         let shared = self.shared.clone();
         Arc::new(move |visitor| {
             let host = visitor.peer.host();
-            if shared.may_turn_away() && !shared.door.admits(host, Instant::now()) {
+            // Behind TLS the door was asked before the handshake.
+            let asked = visitor.socket.plain().is_none();
+            if shared.may_turn_away() && !asked && !shared.door.admits(host, Instant::now()) {
                 shared.listener.rejected.get(Rejection::Denied).inc();
                 return;
             }
+            let Ok(certified) = shared.certified(visitor.certificate.as_deref()) else {
+                shared.listener.rejected.get(Rejection::Denied).inc();
+                tracing::warn!(client.addr = %visitor.peer, "a certificate with names of several tenants is refused");
+                return;
+            };
             Keepalive::within(shared.settings.client_timeout).ask(&visitor.socket);
             let place = shared.asks().then(|| shared.lobby.enter(host));
-            let client = Client::new(shared.clone(), visitor, place);
+            let client = Client::new(shared.clone(), visitor, certified, place);
             shared.tracker.spawn(client.run());
         })
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::task::TaskTracker;
 
-use super::{door::Door, lobby::Lobby, stage::Stages, turnlock::LockPolicy};
+use super::{Door, Lobby, stage::Stages, turnlock::LockPolicy};
 use crate::{
     backend::Dialer,
     model::Secret,

@@ -96,6 +96,10 @@ labels! {
         Denied = "denied",
         /// The socket failed before anything was read.
         Failed = "failed",
+        /// Its TLS handshake failed, or took too long.
+        Handshake = "handshake",
+        /// It comes from a load balancer and brings no header of the PROXY protocol.
+        ProxyHeader = "proxy_header",
     }
 
     /// Why a client's connection ended.

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! - `token`: static tokens, as digests.
+//! - `certificates`: names in certificates.
 //! - `jwt`: signed tokens: `keys` that may sign them, `claims` that they must hold.
 //! - `patience`: how long an address waits that showed wrong ones.
 //!
@@ -9,6 +10,7 @@
 //! - Nothing of a token is in an error, a `Debug` text or a log.
 //! - A token is compared with all digests, in constant time, before anything else is tried.
 
+mod certificates;
 mod jwt;
 mod patience;
 #[cfg(test)]
@@ -19,11 +21,15 @@ use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 
+pub use certificates::{Certificates, Certified};
 pub use jwt::{JwtAlgorithm, JwtError, JwtKeys, JwtRefusal, JwtSettings, JwtVerifier};
 pub use patience::Patience;
 pub use token::{TokenDigest, Tokens};
 
-use crate::model::{Identity, Secret};
+use crate::{
+    model::{Identity, Secret},
+    tls::Name,
+};
 
 /// The longest token that is looked at.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -38,13 +44,21 @@ pub struct Login {
     /// `None`: every tenant.
     admits: Option<Vec<Arc<str>>>,
     fits: Option<Fits>,
+    certificates: Certificates,
 }
 
 impl Login {
     /// A listener that asks nothing: everybody is `default`.
     pub fn nobody_asked(default: Identity) -> Self {
         let tokens = Arc::new(ArcSwap::from_pointee(Tokens::new(Vec::new())));
-        Self { tokens, jwt: None, default: Some((default, None)), admits: None, fits: None }
+        Self {
+            tokens,
+            jwt: None,
+            default: Some((default, None)),
+            admits: None,
+            fits: None,
+            certificates: Certificates::default(),
+        }
     }
 
     /// A listener for the tenants of `admits`. `default` is the listener's own tenant, with the token for it, if any;
@@ -58,7 +72,7 @@ impl Login {
         let default = default
             .filter(|(identity, _)| admits.contains(&identity.tenant))
             .map(|(identity, token)| (identity, token.map(|token| TokenDigest::of(token.expose().as_bytes()))));
-        Self { tokens, jwt, default, admits: Some(admits), fits: None }
+        Self { tokens, jwt, default, admits: Some(admits), fits: None, certificates: Certificates::default() }
     }
 
     /// Also refuses every identity that `fits` says no to: one without a user where users are apart, or with a user
@@ -67,6 +81,28 @@ impl Login {
         self.default = self.default.filter(|(identity, _)| fits(identity));
         self.fits = Some(Box::new(fits));
         self
+    }
+
+    /// Also lets in those whose certificate is a tenant's.
+    pub fn knowing(mut self, certificates: Certificates) -> Self {
+        self.certificates = certificates;
+        self
+    }
+
+    /// Whose a certificate with these names is.
+    pub fn whose(&self, names: &[Name]) -> Certified {
+        self.certificates.whose(names)
+    }
+
+    /// Whether somebody of whom it is known who it is may come in.
+    pub fn lets_in(&self, identity: &Identity) -> Result<(), LoginRefusal> {
+        if self.admits.as_ref().is_some_and(|admits| !admits.contains(&identity.tenant)) {
+            return Err(LoginRefusal::Tenant);
+        }
+        if self.fits.as_ref().is_some_and(|fits| !fits(identity)) {
+            return Err(LoginRefusal::User);
+        }
+        Ok(())
     }
 
     /// Whether a client has to show a token. If not, it is the default tenant without a word.
@@ -97,12 +133,7 @@ impl Login {
             return Err(LoginRefusal::TooLong);
         }
         let identity = self.identify(token, now_unix)?;
-        if self.admits.as_ref().is_some_and(|admits| !admits.contains(&identity.tenant)) {
-            return Err(LoginRefusal::Tenant);
-        }
-        if self.fits.as_ref().is_some_and(|fits| !fits(&identity)) {
-            return Err(LoginRefusal::User);
-        }
+        self.lets_in(&identity)?;
         Ok(identity)
     }
 

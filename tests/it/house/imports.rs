@@ -24,6 +24,7 @@ const HOUSE: &[&[&str]] = &[
     &["tenancy"],
     &["wire"],
     &["balance", "health"],
+    &["tls"],
     &["model"],
 ];
 

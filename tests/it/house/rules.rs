@@ -5,7 +5,7 @@ use super::{
     lexer::{Token, tokens, without_tests},
 };
 
-const PURE: &[&str] = &["model", "balance", "health", "wire", "tenancy", "mux"];
+const PURE: &[&str] = &["model", "balance", "health", "wire", "tenancy", "mux", "tls"];
 
 /// Sockets, clocks and async in the pure layers: time and seeds are arguments there, and the driver does the I/O.
 pub fn purity(source: &Source) -> Vec<String> {

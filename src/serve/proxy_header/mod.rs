@@ -1,9 +1,14 @@
-//! The PROXY protocol's header, version 2 (binary): tells the backend who the client is.
+//! The PROXY protocol's header, version 2 (binary): tells the backend who the client is, and us where a load balancer stands in
+//! front.
 //!
 //! Layout: 12 bytes of signature, version and command, family and transport, length of the rest (big endian), source
 //! address, destination address, source port, destination port.
 
+mod reading;
+
 use std::net::{IpAddr, SocketAddr};
+
+pub(crate) use self::reading::{HeaderFault, Told, read};
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
 const VERSION_2_PROXY: u8 = 0x21;
