@@ -10,12 +10,14 @@ use crate::pool::Member;
 pub struct Dialer {}
 
 impl Dialer {
-    /// Connects to `member`, with TLS where the pool speaks it. Without a deadline: the caller has one.
+    /// Connects to `member` where it is now, or to that incarnation of it, with TLS where the pool speaks it. Without a
+    /// deadline: the caller has one.
     ///
     /// # Errors
     /// It has no address now, or nobody answers there as they should.
-    pub async fn dial(&self, member: &Member) -> io::Result<Socket> {
-        let address = member.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    pub async fn dial(&self, member: &Member, incarnation: u64) -> io::Result<Socket> {
+        let address = member.former_address(incarnation).or_else(|| member.address());
+        let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         Ok(Plain::connect(&address).await?.into())
     }
 }
