@@ -108,12 +108,6 @@ impl Live {
         self.course.lock().home().clone()
     }
 
-    /// The same, and in which of its incarnations.
-    pub fn berth(&self) -> (Arc<Member>, u64) {
-        let course = self.course.lock();
-        (course.home().clone(), course.berth())
-    }
-
     /// Whether it is on its way to another home.
     #[inline]
     pub fn is_under_way(&self) -> bool {

@@ -125,6 +125,7 @@ async fn a_name_keeps_its_place_at_another_address() {
 
     // The old process ends: its session is opened where its name is now.
     scene.cli[0].die(Close::Fin);
+    scene.cli[2].wait_for_live(&session, true).await;
     converse(&client, &session, "after").await;
     assert_eq!(scene.home(&session), 2);
     converse(&second, &session, "of the second").await;
