@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::{Drain, Life, Load};
@@ -17,6 +18,9 @@ use crate::{
     health::Verdict,
     model::{Endpoint, Secret},
 };
+
+/// So many earlier addresses are remembered.
+const FORMER: usize = 4;
 
 /// What the operator says of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +81,8 @@ pub struct Member {
     server_name: OnceLock<Box<str>>,
     address: ArcSwapOption<Endpoint>,
     incarnation: AtomicU64,
+    /// Earlier addresses, the last one first.
+    former: Mutex<Vec<(u64, Endpoint)>>,
     verdict: AtomicU8,
     verdicts: watch::Sender<Verdict>,
     recovered: ArcSwapOption<Instant>,
@@ -105,6 +111,7 @@ impl Member {
             server_name: OnceLock::new(),
             address: ArcSwapOption::new(address.map(Arc::new)),
             incarnation: AtomicU64::new(0),
+            former: Mutex::default(),
             verdict: AtomicU8::new(Verdict::Unknown as u8),
             verdicts: watch::Sender::new(Verdict::Unknown),
             recovered: ArcSwapOption::empty(),
@@ -140,10 +147,25 @@ impl Member {
         self.address.load().as_deref().cloned()
     }
 
-    /// Sets the address that later links dial. Links that are open stay where they are.
+    /// Sets the address that later links dial. Links that are open stay where they are, and so do the sessions on them.
     pub fn set_address(&self, address: Option<Endpoint>) {
-        self.address.store(address.map(Arc::new));
+        let mut former = self.former.lock();
+        match (self.address.swap(address.clone().map(Arc::new)), address) {
+            // Somebody else may be there by now.
+            (_, None) => former.clear(),
+            (Some(before), Some(now)) if *before != now => {
+                former.insert(0, (self.incarnation(), Arc::unwrap_or_clone(before)));
+                former.truncate(FORMER);
+            }
+            _ => {}
+        }
         self.incarnation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Where that incarnation was dialled, if it had another address than now and its sessions may live there yet.
+    pub fn former_address(&self, incarnation: u64) -> Option<Endpoint> {
+        let former = self.former.lock();
+        former.iter().find(|(of, _)| *of == incarnation).map(|(_, address)| address.clone())
     }
 
     /// The host that its address was given by: what its certificate has to be for, where it speaks TLS.
@@ -313,6 +335,23 @@ mod tests {
         assert!(member.is_drained());
         member.set_admission(Admission::Ready);
         assert!(!member.is_drained() && member.drain().is_none());
+    }
+
+    #[test]
+    fn earlier_addresses_are_known_until_there_is_none() {
+        let member = member();
+        let at = |last: u8| Endpoint::from(([127, 0, 0, last], 1));
+        member.set_address(Some(at(1)));
+        let first = member.incarnation();
+        member.set_address(Some(at(1)));
+        assert_eq!(member.former_address(first), None);
+        let second = member.incarnation();
+        (2..5).for_each(|last| member.set_address(Some(at(last))));
+        assert_eq!((member.former_address(second), member.address()), (Some(at(1)), Some(at(4))));
+        (5..9).for_each(|last| member.set_address(Some(at(last))));
+        assert_eq!(member.former_address(second), None);
+        member.set_address(None);
+        assert_eq!(member.former_address(member.incarnation() - 2), None);
     }
 
     #[test]

@@ -49,7 +49,7 @@ static HELD: Mutex<Vec<socket2::Socket>> = Mutex::new(Vec::new());
 
 fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
     let bind = |addr: SocketAddr| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         socket.bind(&addr.into())?;
