@@ -191,6 +191,9 @@ describe("words in deployment files", { timeout: 120_000 }, () => {
             const hosts = [...read("conf/kubernetes/pilotfish.toml").matchAll(/"([a-z_][\w.-]*):\d+"|dns = "([^"]+)"/g)].map(([, address, name]) => address ?? name);
             assert.ok(hosts.length >= 2);
             for (const host of hosts) assert.ok(host.split(".").some((label) => inKubernetes.includes(label)), host);
+            const [service] = hosts.filter((host) => host.startsWith("_"));
+            const [{ name, protocol = "TCP" }] = manifest(all, "Service", "copilot-cli").spec.ports;
+            assert.equal(service, `_${name}._${protocol.toLowerCase()}.copilot-cli`);
             for (const [, instance] of read("conf/systemd/pilotfish.toml").matchAll(/127\.0\.0\.1:(44\d\d)/g)) assert.match(instance, /^440[123]$/);
         });
 
