@@ -78,8 +78,8 @@ describe("the CLI as it is deployed", { timeout: 4 * PATIENCE }, () => {
 
     it("a pod's stop waits for guests from other hosts, and no longer than it may", async () => {
         const { port } = await start(imageArgs);
-        const guest = net.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.5" });
-        const probe = net.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.1" });
+        const guest = net.connect({ host: "127.0.0.5", port });
+        const probe = net.connect({ host: "127.0.0.1", port });
         for (const socket of [guest, probe]) socket.on("error", () => {});
         await Promise.all([guest, probe].map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
         const wait = (seconds) => {
