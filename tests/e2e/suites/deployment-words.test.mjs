@@ -208,10 +208,16 @@ describe("words in deployment files", { timeout: 120_000 }, () => {
                 const names = target.spec.template.spec.containers[0].ports.map(({ name }) => name);
                 for (const { targetPort } of ports) assert.ok(names.includes(targetPort), `${service.metadata.name}: ${targetPort}`);
             }
-            for (const policy of all.filter(({ kind }) => kind === "NetworkPolicy")) {
-                for (const { ports = [] } of [...(policy.spec.ingress ?? [])]) {
-                    const target = all.find(({ spec }) => spec?.template && spec.template.metadata.labels["app.kubernetes.io/name"] === policy.spec.podSelector.matchLabels["app.kubernetes.io/name"]);
-                    for (const { port } of ports) assert.ok(target.spec.template.spec.containers[0].ports.some(({ name }) => name === port), policy.metadata.name);
+            // By numbers: not every network knows the names of ports that it lets out to.
+            const listens = (labels, port) => all.some(({ spec }) => {
+                const pods = spec?.template;
+                return pods && Object.entries(labels).every(([key, value]) => pods.metadata.labels[key] === value) && pods.spec.containers[0].ports.some(({ containerPort }) => containerPort === port);
+            });
+            for (const { metadata, spec } of all.filter(({ kind }) => kind === "NetworkPolicy")) {
+                for (const { ports } of spec.ingress ?? []) for (const { port } of ports) assert.ok(listens(spec.podSelector.matchLabels, port), `${metadata.name}: ${port}`);
+                for (const { to, ports } of spec.egress ?? []) {
+                    const own = to.filter(({ podSelector, namespaceSelector }) => podSelector && !namespaceSelector);
+                    for (const { podSelector } of own) for (const { port } of ports) assert.ok(listens(podSelector.matchLabels, port), `${metadata.name}: to ${port}`);
                 }
             }
             for (const budget of all.filter(({ kind }) => kind === "PodDisruptionBudget")) {
