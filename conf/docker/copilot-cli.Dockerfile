@@ -23,8 +23,9 @@ RUN apt-get update \
     && install -d -o copilot -g copilot /work
 COPY --from=npm /copilot /opt/copilot
 COPY conf/docker/copilot-answers conf/docker/copilot-deserted /usr/local/bin/
-# The CLI unpacks about 240 MB of itself into $HOME/.cache at its first start.
-ENV COPILOT_HOME=/var/lib/copilot HOME=/home/copilot
+# It would unpack these 240 MB at its first start, where agents could change them.
+RUN COPILOT_SEA_EXTRACT_ONLY=1 COPILOT_PKG_CACHE_HOME=/opt/copilot /opt/copilot/copilot --binary-version
+ENV COPILOT_HOME=/var/lib/copilot HOME=/home/copilot COPILOT_PKG_CACHE_HOME=/opt/copilot
 USER 10001:10001
 WORKDIR /work
 VOLUME /var/lib/copilot

@@ -78,9 +78,12 @@ export function documented() {
     for (const [, name, type, labels] of text.matchAll(/^\| `(\w+)` \| (\w+) \| ([^|]*) \|/gm)) {
         metrics.set(name, { type, labels: new Map([...labels.matchAll(/`(\w+)`/g)].map(([, label]) => [label, null])) });
     }
-    for (const [, label, metric, values] of text.matchAll(/^\| `(\w+)`(?: of `(\w+)`)? \| (`.*`) \|/gm)) {
-        const set = new Set([...values.matchAll(/`(\w+)`/g)].map(([, value]) => value));
-        for (const [name, { labels }] of metrics) if ((metric ?? name) === name && labels.has(label) && !labels.get(label)) labels.set(label, set);
+    // `label` | values, for all that have it; `label` of `metric` and `metric` | values.
+    for (const [, label, some, list] of text.matchAll(/^\| `(\w+)`(?: of ([^|]*))? \| (`.*`) \|/gm)) {
+        const [wanted, values] = [some ?? "", list].map((text) => new Set([...text.matchAll(/`(\w+)`/g)].map(([, word]) => word)));
+        for (const [name, { labels }] of metrics) {
+            if ((wanted.has(name) || wanted.size === 0) && labels.has(label) && !labels.get(label)) labels.set(label, values);
+        }
     }
     return metrics;
 }

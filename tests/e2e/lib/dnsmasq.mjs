@@ -8,7 +8,7 @@ import { freePort } from "./redis.mjs";
 /** The service that is looked up: its backends are called NAME.copilot.test. */
 export const service = "copilot.test";
 
-const program = ["/usr/sbin/dnsmasq", "/usr/local/sbin/dnsmasq"].find((file) => fs.existsSync(file)) ?? "dnsmasq";
+export const program = ["/usr/sbin/dnsmasq", "/usr/local/sbin/dnsmasq"].find((file) => fs.existsSync(file)) ?? "dnsmasq";
 
 /** A dnsmasq that knows nothing but the hosts that it is given. */
 export class Dnsmasq {

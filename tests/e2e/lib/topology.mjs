@@ -75,8 +75,8 @@ export class Topology {
         // Images of others say their program themselves, if the file does not.
         if (words[0].startsWith("-")) words.unshift(name);
         const { program, more: flags = [] } = PROGRAMS[words[0]](service);
-        // Its own home would be unpacked once more.
-        const { HOME: _, ...own } = service.env;
+        // What the CLI unpacks is here already.
+        const { HOME: _, COPILOT_PKG_CACHE_HOME: __, ...own } = service.env;
         const env = Object.fromEntries(Object.entries(own).map(([key, value]) => [key, local(value)]));
         service.env = env;
         service.args = [...words.slice(1).map(local), ...flags];

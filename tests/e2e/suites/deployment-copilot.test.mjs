@@ -9,7 +9,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { CopilotClient, RuntimeConnection } from "@github/copilot-sdk";
 
 import { dockerfile } from "../lib/compose.mjs";
-import { passes, unitValues } from "../lib/deployment.mjs";
+import { passes, run, unitValues } from "../lib/deployment.mjs";
 import { Child } from "../lib/processes.mjs";
 import { copilot, root } from "../lib/programs.mjs";
 import { eventually, PATIENCE, within } from "../lib/turns.mjs";
@@ -29,9 +29,9 @@ describe("the CLI as it is deployed", { timeout: 4 * PATIENCE }, () => {
     const imageArgs = [...image.entrypoint.slice(image.entrypoint.indexOf("--") + 2), ...image.cmd];
 
     /** Starts the CLI with these arguments, but on a free port. */
-    async function start(args) {
+    async function start(args, more = {}) {
         const free = args.map((word, at) => (args[at - 1] === "--port" ? "0" : word));
-        const child = new Child("copilot", copilot, free, { cwd: home, env: { ...offline, COPILOT_HOME: home, COPILOT_CONNECTION_TOKEN: TOKEN } });
+        const child = new Child("copilot", copilot, free, { cwd: home, env: { ...offline, COPILOT_HOME: home, COPILOT_CONNECTION_TOKEN: TOKEN, ...more } });
         children.push(child);
         const [, port] = await child.line(/listening on port (\d+)/);
         return { child, port };
@@ -57,6 +57,16 @@ describe("the CLI as it is deployed", { timeout: 4 * PATIENCE }, () => {
         await start(line.split(" ").slice(1));
     });
 
+    it("what the image has unpacked is used, and nothing is unpacked again", async () => {
+        const [, words] = /^RUN (COPILOT_SEA_EXTRACT_ONLY=1 .*)$/m.exec(image.text);
+        const place = path.join(home, "opt");
+        run("sh", ["-c", words.replaceAll("/opt/copilot/copilot", copilot).replaceAll("/opt/copilot", place)]);
+        assert.ok(fs.existsSync(path.join(place, "pkg")));
+        assert.equal(image.env.COPILOT_PKG_CACHE_HOME, "/opt/copilot");
+        await start(imageArgs, { COPILOT_PKG_CACHE_HOME: place, HOME: path.join(home, "user") });
+        assert.ok(!fs.existsSync(path.join(home, "user/.cache/copilot/pkg")));
+    });
+
     it("an argument that it does not know would have been noticed", async () => {
         const child = new Child("copilot", copilot, [...imageArgs, "--no-such-flag"], { cwd: home, env: { COPILOT_HOME: home } });
         children.push(child);
@@ -78,8 +88,8 @@ describe("the CLI as it is deployed", { timeout: 4 * PATIENCE }, () => {
 
     it("a pod's stop waits for guests from other hosts, and no longer than it may", async () => {
         const { port } = await start(imageArgs);
-        const guest = net.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.5" });
-        const probe = net.connect({ host: "127.0.0.1", port, localAddress: "127.0.0.1" });
+        const guest = net.connect({ host: "127.0.0.5", port });
+        const probe = net.connect({ host: "127.0.0.1", port });
         for (const socket of [guest, probe]) socket.on("error", () => {});
         await Promise.all([guest, probe].map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
         const wait = (seconds) => {

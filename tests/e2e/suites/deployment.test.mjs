@@ -6,6 +6,7 @@ import path from "node:path";
 import { after, before, describe, it } from "node:test";
 
 import { ServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
+import { parse } from "yaml";
 
 import { dockerfile, services } from "../lib/compose.mjs";
 import { dockerfiles, manifest, manifests, passes, python, read, rendered, run, units } from "../lib/deployment.mjs";
@@ -158,5 +159,36 @@ describe("deployment files", { timeout: 300_000 }, () => {
 
     describe("Prometheus", () => {
         it("the config and its rules pass promtool", () => run("promtool", ["check", "config", "conf/prometheus/prometheus.yml"]));
+
+        it("each alert goes off when it should, and not before", () => {
+            const rules = path.join(root, "conf/prometheus/rules.yml");
+            const { groups: [{ rules: alerts }] } = parse(fs.readFileSync(rules, "utf8"));
+            // For each alert a series in trouble and one that is well; both until the 30th minute.
+            const labels = 'instance="a",job="pilotfish",pool="p"';
+            const cases = {
+                PilotfishGone: [`up{${labels}}`, "0", "1"],
+                PilotfishNoBackend: [`pilotfish_backend_up{${labels},backend="b"}`, "0", "1"],
+                PilotfishBackendDown: [`pilotfish_backend_state{${labels},backend="b",state="down"}`, "1", "0"],
+                PilotfishStoreDown: [`pilotfish_store_up{${labels}}`, "0", "1"],
+                PilotfishLeasesLost: [`pilotfish_leases_lost_total{${labels},reason="expired"}`, "0+1", "5"],
+                PilotfishSessionsWaitForRoom: [`pilotfish_admission_waiting{${labels}}`, "2", "0"],
+                PilotfishSessionsLost: [`pilotfish_session_moves_total{${labels},cause="lost",outcome="lost"}`, "0+1", "5"],
+                PilotfishTurnsStall: [`pilotfish_stalled_turns_total{${labels},outcome="ended"}`, "0+1", "5"],
+                PilotfishDiscoveryFails: [`pilotfish_discovery_last_success_timestamp_seconds{${labels}}`, "0", "0+60"],
+                PilotfishOwnCliFails: [`pilotfish_instances{${labels},state="failing"}`, "1", "0"],
+                PilotfishFilesRunOut: [`process_open_fds{${labels}}`, "900", "10"],
+            };
+            assert.deepEqual(Object.keys(cases).sort(), alerts.map(({ alert }) => alert).sort());
+            const limit = { series: `process_max_fds{${labels}}`, values: "1000x60" };
+            const test = (alert, values, fires) => ({
+                interval: "1m",
+                input_series: [{ series: cases[alert][0], values: `${values.includes("+") ? values : `${values}+0`}x60` }, limit],
+                promql_expr_test: [{ expr: `count(ALERTS{alertname="${alert}",alertstate="firing"}) or vector(0)`, eval_time: "30m", exp_samples: [{ labels: "{}", value: fires ? 1 : 0 }] }],
+            });
+            const tests = Object.entries(cases).flatMap(([alert, [, bad, good]]) => [test(alert, bad, true), test(alert, good, false)]);
+            const file = path.join(directory, "alerts.json");
+            fs.writeFileSync(file, JSON.stringify({ rule_files: [rules], evaluation_interval: "1m", tests }));
+            run("promtool", ["test", "rules", file]);
+        });
     });
 });

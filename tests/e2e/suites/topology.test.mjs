@@ -17,8 +17,11 @@ import { Topology } from "../lib/topology.mjs";
 import { ask, eventually, next, PATIENCE, within } from "../lib/turns.mjs";
 
 const SESSIONS = 12;
-/** Panels whose subjects do not occur here: there are no tenants, and no CLI that pilotfish started. */
-const EMPTY = ["Refused by the wall between tenants", "Memory of supervised backends"];
+/** Panels whose subjects do not occur here: there are no tenants, no CLI that pilotfish started, and no discovery. */
+const EMPTY = [
+    "Refused by the wall between tenants", "Memory of supervised backends", "Backends that discovery tells of", "Answers to discovery",
+    "What they changed",
+];
 
 describe("the topology of docker-compose.yml", { timeout: 8 * PATIENCE }, () => {
     let directory, model, topology, proxies;
