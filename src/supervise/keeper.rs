@@ -24,7 +24,7 @@ use super::{
 use crate::pool::{Member, Verdict};
 
 /// Between two looks whether a process that was started listens by now.
-const LISTEN_STEP: Duration = Duration::from_millis(50);
+const LISTEN_STEP: Duration = Duration::from_millis(10);
 /// While it listens and its health is not good yet, its probe is asked to look again.
 const PROBE_STEP: Duration = Duration::from_secs(1);
 /// After the end of a process, for the rest of its output.
