@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -55,8 +55,6 @@ pub struct Member {
     pub name: Arc<str>,
     /// The pool's name.
     pub pool: Arc<str>,
-    /// Relative share of placements, at least 1.
-    pub weight: u32,
     /// Sessions that live here, as far as this proxy knows.
     pub sessions: AtomicI64,
     /// Links (one for each client) open to it.
@@ -75,6 +73,7 @@ pub struct Member {
     pub life: Life,
     token: Option<Secret>,
     seed: u64,
+    weight: AtomicU32,
     server_name: OnceLock<Box<str>>,
     address: ArcSwapOption<Endpoint>,
     incarnation: AtomicU64,
@@ -94,7 +93,7 @@ impl Member {
             seed: balance::name_seed(&name),
             name,
             pool,
-            weight: weight.max(1),
+            weight: AtomicU32::new(weight.max(1)),
             sessions: AtomicI64::new(0),
             links: AtomicI64::new(0),
             turns: AtomicI64::new(0),
@@ -124,6 +123,16 @@ impl Member {
     /// What it wants in `connect`: its own token, or else its pool's.
     pub fn token<'a>(&'a self, pools: Option<&'a Secret>) -> Option<&'a Secret> {
         self.token.as_ref().or(pools)
+    }
+
+    /// Relative share of placements, at least 1.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Sets the share for later placements.
+    pub fn set_weight(&self, weight: u32) {
+        self.weight.store(weight.max(1), Ordering::Relaxed);
     }
 
     /// Where to dial it now; `None` while its name has not been resolved or, for a supervised one, while it is not started.
@@ -238,7 +247,7 @@ impl Member {
             Load::Links => &self.links,
         };
         let load = u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0);
-        Candidate { seed: self.seed, weight: self.weight, load, ramp }
+        Candidate { seed: self.seed, weight: self.weight(), load, ramp }
     }
 
     /// [`balance::name_seed`] of its name.
@@ -309,7 +318,7 @@ mod tests {
     #[test]
     fn a_weight_of_nothing_is_one_and_a_negative_count_is_none() {
         let member = member();
-        assert_eq!(member.weight, 1);
+        assert_eq!(member.weight(), 1);
         member.sessions.store(-1, Ordering::Relaxed);
         assert_eq!(member.candidate(Load::Sessions, 1.0).load, 0);
     }

@@ -43,7 +43,7 @@ impl Instances {
         let member = Arc::new(Member::new(site.pool.clone(), name, 1, None).with_token(token));
         let cancel = household.cancel.child_token();
         let members = vec![member.clone()];
-        let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(site.metrics.clone(), &members));
+        let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(site.metrics.clone()));
         probe::spawn(members.clone(), &Arc::new(self.settings.probe.clone()), &observer, &site.tracker, &cancel);
         let supervisor = Supervisor::start_with(settings, members, spare, &site.tracker, &household.cancel)?;
         let tenancy = Arc::new(Tenancy { member, supervisor, cancel, print, ending: false.into() });

@@ -33,6 +33,9 @@ const REST: Duration = Duration::from_secs(10);
 /// Its clients are told at the second failure in a row: one that fails once is started again at once, and they wait for that.
 const PATIENCE: u32 = 2;
 
+/// One that has been well for so long has not failed.
+const STABLE: Duration = Duration::from_secs(10);
+
 /// One that cannot be kept running keeps its place for so long after it was last wanted.
 const FAILING_KEPT: Duration = Duration::from_secs(30);
 
@@ -98,7 +101,7 @@ impl Steward {
     fn hear(&self, household: &Arc<Household>, now: Instant) {
         let instance = &household.instance;
         let Some(tenancy) = household.tenancy() else { return };
-        match household.news(&tenancy, self.all.settings.supervise.stable_after, now) {
+        match household.news(&tenancy, STABLE, now) {
             News::Well => self.serves(household, now),
             News::Ended(failures, how) if failures >= PATIENCE => {
                 if !matches!(instance.phase(), Phase::Failing(_)) {

@@ -108,6 +108,11 @@ families! {
     recycles: Counters<3> = counters("pilotfish_recycles_total", ["pool", "backend", "reason"]; "Backends that were started again because they had served long enough.");
     restarts: Counters<2> = counters("pilotfish_restarts_total", ["pool", "backend"]; "Restarts of supervised backends.");
 
+    discovery_updates: Counters<2> = counters("pilotfish_discovery_updates_total", ["pool", "outcome"]; "Answers to the question which backends there are.");
+    discovery_changes: Counters<2> = counters("pilotfish_discovery_changes_total", ["pool", "change"]; "What such answers changed: one for each backend.");
+    discovery_members: Gauges<2> = gauges("pilotfish_discovery_members", ["pool", "state"]; "Backends that discovery tells of (present), and those that it tells of no more and that are not removed yet (leaving).");
+    discovery_last_success: Gauges<1> = gauges("pilotfish_discovery_last_success_timestamp_seconds", ["pool"]; "When discovery last told of a backend, in Unix time; 0 before.");
+
     draining: Gauges<0> = gauges("pilotfish_draining", []; "1 while the proxy is going away.");
     drains: Counters<0> = counters("pilotfish_drains_total", []; "Drains that were begun: of the proxy, a pool or a backend.");
     buffered: Gauges<1> = gauges("pilotfish_buffered_bytes", ["towards"]; "Bytes that wait because their destination does not read.");

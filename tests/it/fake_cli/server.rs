@@ -73,7 +73,12 @@ impl FakeCli {
 
     /// A fake with `options`.
     pub async fn with(name: &str, options: Options) -> Self {
-        let listener = listen("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        Self::at(name, "127.0.0.1:0".parse().expect("an address"), options).await
+    }
+
+    /// The same at an address of its own.
+    pub async fn at(name: &str, addr: SocketAddr, options: Options) -> Self {
+        let listener = listen(addr).expect("a free port");
         let addr = listener.local_addr().expect("the bound address");
         let inner = Arc::new(Inner::new(name, addr, options));
         inner.run(listener);
