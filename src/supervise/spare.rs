@@ -141,7 +141,7 @@ impl Spare {
         if !self.lease.is_free() {
             return Err(io::Error::other(format!("somebody else listens on its port {}", self.lease.port)));
         }
-        time::timeout(ADOPTION, told).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        time::timeout(settings.stop_timeout + ADOPTION, told).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let (stdout, stderr) = self.output;
         Ok((self.process, stdout, stderr, self.lease))
     }
