@@ -126,6 +126,10 @@ impl Steward {
             let took = now.saturating_duration_since(since);
             metrics.instances.start_duration.get(how).observe(took.as_secs_f64());
         }
+        if !household.instance.is_open() {
+            // Whoever waited for it comes in now: it is not unused, however long the start took.
+            household.instance.touch(now);
+        }
         household.instance.advance(Phase::Up);
     }
 
