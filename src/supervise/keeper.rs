@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use rustix::process::Pid;
 use tokio::{
     net::TcpStream,
     process::{ChildStderr, ChildStdout},
@@ -13,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     backoff::Backoff,
+    listener,
     output::{self, Origin},
     ports::{PortLease, Ports},
     process::Process,
@@ -24,7 +26,7 @@ use super::{
 use crate::pool::{Member, Verdict};
 
 /// Between two looks whether a process that was started listens by now.
-const LISTEN_STEP: Duration = Duration::from_millis(50);
+const LISTEN_STEP: Duration = Duration::from_millis(10);
 /// While it listens and its health is not good yet, its probe is asked to look again.
 const PROBE_STEP: Duration = Duration::from_secs(1);
 /// After the end of a process, for the rest of its output.
@@ -105,12 +107,12 @@ impl Keeper {
         let silence = CancellationToken::new();
         let output = self.log_output(stdout, stderr, &silence);
 
-        let mut healthy_since = None;
+        let (mut healthy_since, pid) = (None, process.pid);
         let end = tokio::select! {
             () = self.cancel.cancelled() => End::Stopped,
             () = self.again.notified() => End::Restarted,
             exit = process.ended() => End::Died(exit.to_string()),
-            why = self.sickness(lease.port, &mut healthy_since) => End::Sick(why),
+            why = self.sickness((pid, lease.port), &mut healthy_since) => End::Sick(why),
         };
         if !matches!(end, End::Died(_)) {
             if matches!(end, End::Restarted) {
@@ -151,8 +153,8 @@ impl Keeper {
     }
 
     /// Comes back when the process has to be started again: it was not healthy in time, or it is so no longer.
-    async fn sickness(&self, port: u16, healthy_since: &mut Option<Instant>) -> &'static str {
-        if time::timeout(self.settings.start_timeout, self.becoming_healthy(port)).await.is_err() {
+    async fn sickness(&self, place: (Pid, u16), healthy_since: &mut Option<Instant>) -> &'static str {
+        if time::timeout(self.settings.start_timeout, self.becoming_healthy(place)).await.is_err() {
             return "not healthy in time";
         }
         *healthy_since = Some(Instant::now());
@@ -171,9 +173,9 @@ impl Keeper {
 
     /// Until it listens nobody is told its address: a client that dials too early would only be refused. Then the probe
     /// has the word.
-    async fn becoming_healthy(&self, port: u16) {
+    async fn becoming_healthy(&self, (pid, port): (Pid, u16)) {
         let address = SocketAddr::new(self.settings.host, port);
-        while TcpStream::connect(address).await.is_err() {
+        while TcpStream::connect(address).await.is_err() || self.is_a_strangers(pid, port) {
             time::sleep(LISTEN_STEP).await;
         }
         let mut verdicts = self.member.verdicts();
@@ -187,6 +189,12 @@ impl Keeper {
                 return;
             }
         }
+    }
+
+    /// Whether somebody else listens on its port; then it will end soon, for it cannot listen there. Only where our word to it is a secret of
+    /// its own.
+    fn is_a_strangers(&self, pid: Pid, port: u16) -> bool {
+        self.settings.private && listener::listens(pid, port) == Some(false)
     }
 
     fn log_output(&self, stdout: ChildStdout, stderr: ChildStderr, silence: &CancellationToken) -> [JoinHandle<()>; 2] {

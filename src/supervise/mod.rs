@@ -17,6 +17,7 @@
 //! | `usage` | what one process and its descendants use |
 //! | `hook` | the operator's command that restarts a backend which we did not start |
 //! | `spare` | a process that waits for its identity; `spare.js` runs in it |
+//! | `listener` | whose a listening port is |
 //! | `ports` | free ports of a range |
 //! | `backoff` | pauses between restarts |
 //! | `output` | a process's output in our log |
@@ -27,8 +28,11 @@ mod descendants;
 pub mod guard;
 mod hook;
 mod keeper;
+mod listener;
 mod outfit;
 mod output;
+#[cfg(test)]
+mod own_tests;
 mod ports;
 mod process;
 mod redact;

@@ -24,6 +24,7 @@ use super::{
 };
 
 /// The guard tells the CLI's process id at once, or something is wrong with it.
+/// It may have to wait until the one before has ended, which has its own grace.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a guard may take beyond the grace to sweep up.
 const SWEEP_TIME: Duration = Duration::from_secs(12);
@@ -90,8 +91,9 @@ impl Process {
         let (Some(stdout), Some(stderr)) = (guard.stdout.take(), guard.stderr.take()) else {
             return Err(io::Error::other("the guard has no output"));
         };
-        let pid =
-            time::timeout(GREETING_TIMEOUT, greeting(&mut control)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let pid = time::timeout(settings.stop_timeout + GREETING_TIMEOUT, greeting(&mut control))
+            .await
+            .map_err(|_| io::ErrorKind::TimedOut)??;
         Ok((Self { guard, control: Some(control), pid }, stdout, stderr))
     }
 

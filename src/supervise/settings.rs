@@ -100,6 +100,9 @@ pub struct SuperviseSettings {
     pub limits: Limits,
     /// A folder in which only one of them may live at a time, whichever pilotfish starts it.
     pub lock: Option<PathBuf>,
+    /// They are not told their token before it is sure that they are the ones that listen on their ports. Not for commands whose
+    /// process is not the one that listens.
+    pub private: bool,
     /// Who gives the ports, where several supervisors share `ports`.
     pub landlord: Option<Arc<Ports>>,
     /// The program of the guard, and the arguments before the command.
@@ -130,6 +133,7 @@ impl Default for SuperviseSettings {
             sealed: false,
             limits: Limits::default(),
             lock: None,
+            private: false,
             landlord: None,
             guard: ["/proc/self/exe", "guard", "--"].map(OsString::from).to_vec(),
         }

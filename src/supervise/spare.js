@@ -36,18 +36,33 @@ function becomeSomebody() {
     const { set, unset, uid, gid, folder } = JSON.parse(Buffer.concat(chunks).toString());
     for (const name of unset) delete process.env[name];
     Object.assign(process.env, set);
+    process.env.PWD = folder;
+    showEnvironment();
     if (uid !== null) {
         process.setgroups([gid]);
         process.setgid(gid);
         process.setuid(uid);
     }
     process.chdir(folder);
-    process.env.PWD = folder;
     fs.writeSync(ear, "adopted\n");
     // The kernel takes the leash off when the user changes. The guard's end of the socket is one too.
     const guard = new net.Socket({ fd: ear });
     guard.on("error", () => {}).on("close", () => process.kill(process.pid, "SIGKILL"));
     guard.unref().resume();
+}
+
+// /proc/PID/environ shows what stood there at the start, which is nobody's. The room that was left there takes what is true now.
+function showEnvironment() {
+    const names = Object.keys(process.env);
+    const block = Buffer.from(names.map((name) => `${name}=${process.env[name]}\0`).join(""));
+    const stat = fs.readFileSync("/proc/self/stat", "latin1");
+    const [start, end] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(47, 49).map(Number);
+    if (!(end - start > block.length)) return;
+    // Each variable gets a place elsewhere, so that nobody looks at the old one any more.
+    for (const name of names) process.env[name] = String(process.env[name]);
+    const memory = fs.openSync("/proc/self/mem", "r+");
+    fs.writeSync(memory, Buffer.concat([block, Buffer.alloc(end - start - block.length)]), 0, end - start, start);
+    fs.closeSync(memory);
 }
 
 const load = createRequire(import.meta.url);
@@ -68,4 +83,5 @@ for (const [file, names] of Object.entries(GATES)) {
 process.env.COPILOT_CLI_RESOLVED_DIST_DIR = program;
 delete process.env.COPILOT_CLI_DIST_DIR;
 delete process.env.PILOTFISH_SPARE_FD;
+delete process.env.PILOTFISH_SPARE_ROOM;
 await import(path.join(program, "index.js"));

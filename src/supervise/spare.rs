@@ -29,6 +29,9 @@ const SCRIPT: &str = include_str!("spare.js");
 /// The script is no old-style module.
 const PACKAGE: &str = "{ \"type\": \"module\" }\n";
 
+/// Takes up as much of the environment as that of an identity may need, see the script.
+const ROOM: (&str, usize) = ("PILOTFISH_SPARE_ROOM", 32 << 10);
+
 /// The CLI's variable for the folder of its program.
 const PROGRAM: &str = "COPILOT_CLI_DIST_DIR";
 
@@ -77,6 +80,7 @@ impl Spare {
         let own = [place(PROGRAM, folder), place("HOME", &blank), place("TMPDIR", &blank)];
         settings.env.retain(|(name, _)| !own.iter().any(|(own, _)| own == name));
         settings.env.extend(own);
+        settings.env.push((ROOM.0.to_owned(), EnvValue::Plain("-".repeat(ROOM.1))));
         settings.copilot_home = Some(blank.display().to_string());
         settings.connection_token = None;
         settings.working_dir = Some(blank);
@@ -134,7 +138,10 @@ impl Spare {
                 word => Err(io::Error::other(word.strip_prefix("error ").unwrap_or("it answered nonsense").to_owned())),
             }
         };
-        time::timeout(ADOPTION, told).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        if !self.lease.is_free() {
+            return Err(io::Error::other(format!("somebody else listens on its port {}", self.lease.port)));
+        }
+        time::timeout(settings.stop_timeout + ADOPTION, told).await.map_err(|_| io::ErrorKind::TimedOut)??;
         let (stdout, stderr) = self.output;
         Ok((self.process, stdout, stderr, self.lease))
     }

@@ -5,8 +5,8 @@ use std::{fs::File, io, path::Path, time::Duration};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::{self, Instant};
 
-/// A guard whose pilotfish was killed takes this long at most to end its CLI.
-const PATIENCE: Duration = Duration::from_secs(8);
+/// Beyond the time that a command has for its end: a guard whose pilotfish was killed sweeps up.
+const PATIENCE: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(20);
 
 /// Holds the lock of a folder until it is dropped, or its process ends.
@@ -16,11 +16,11 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits a while for whoever has it.
-    pub async fn take(folder: &Path) -> io::Result<Self> {
+    /// Waits a while for whoever has it, and has `grace` to end.
+    pub async fn take(folder: &Path, grace: Duration) -> io::Result<Self> {
         let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
         let file = File::open(folder).map_err(told)?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + grace + PATIENCE;
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Self { _folder: file }),
@@ -43,12 +43,12 @@ mod tests {
     async fn only_one_has_it() {
         let folder = std::env::temp_dir().join(format!("pilotfish-lock-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir(&folder).unwrap();
-        let first = Lock::take(&folder).await.unwrap();
-        let second = Lock::take(&folder).await.unwrap_err();
+        let first = Lock::take(&folder, Duration::ZERO).await.unwrap();
+        let second = Lock::take(&folder, Duration::ZERO).await.unwrap_err();
         assert!(second.to_string().contains("another pilotfish runs a CLI in it"), "{second}");
         drop(first);
-        Lock::take(&folder).await.unwrap();
+        Lock::take(&folder, Duration::ZERO).await.unwrap();
         std::fs::remove_dir(&folder).unwrap();
-        assert_eq!(Lock::take(&folder).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(Lock::take(&folder, Duration::ZERO).await.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

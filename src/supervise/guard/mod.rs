@@ -118,7 +118,7 @@ impl Guard {
 
         let prepared = async {
             let lock = match &orders.lock {
-                Some(folder) => Some(Lock::take(folder).await?),
+                Some(folder) => Some(Lock::take(folder, orders.grace).await?),
                 None => None,
             };
             let group = Group::make(&orders.limits)?;

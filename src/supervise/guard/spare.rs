@@ -61,7 +61,7 @@ impl Guard {
         let words = call.orders.into_iter().chain(["-".to_owned()]).map(Into::into).collect::<Vec<_>>();
         let (orders, _) = Orders::parse(&words).ok_or_else(|| io::Error::other("orders that cannot be read"))?;
         if let Some(folder) = &orders.lock {
-            self.lock = Some(Lock::take(folder).await?);
+            self.lock = Some(Lock::take(folder, orders.grace).await?);
         }
         self.group = Group::make(&orders.limits)?;
         if let Some(group) = &self.group {

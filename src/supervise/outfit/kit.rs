@@ -63,6 +63,7 @@ impl Kit {
         settings.working_dir.get_or_insert_with(|| self.home.clone());
         settings.copilot_home = Some(home);
         settings.lock = Some(self.home);
+        settings.private = true;
         settings.credentials = self.credentials;
         settings.sealed = self.credentials.is_some();
         settings.limits = self.limits;
