@@ -18,6 +18,7 @@ use super::{
     process::Process,
     redact::Redactor,
     settings::SuperviseSettings,
+    spare::{Adopted, Spare},
     supervisor::{ChildState, ChildStatus},
 };
 use crate::pool::{Member, Verdict};
@@ -57,14 +58,17 @@ pub(super) struct Keeper {
     pub(super) again: Arc<Notify>,
     pub(super) tracker: TaskTracker,
     pub(super) cancel: CancellationToken,
+    /// Its first process has been started already, and waits for its identity.
+    pub(super) spare: Option<Spare>,
 }
 
 impl Keeper {
     /// Until `cancel`: starts the process, watches it, starts it again.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(self.settings.backoff_first, self.settings.backoff_max);
         while !self.cancel.is_cancelled() {
-            let end = self.life(&mut backoff).await;
+            let spare = self.spare.take();
+            let end = self.life(spare, &mut backoff).await;
             self.member.set_address(None);
             self.member.suspect.notify_one();
             self.note(&end);
@@ -92,14 +96,10 @@ impl Keeper {
     }
 
     /// One process from its start to its end.
-    async fn life(&self, backoff: &mut Backoff) -> End {
-        let Some(lease) = self.ports.lease(self.status.borrow().port) else {
-            return End::NotStarted("no free port".into());
-        };
-        let spawned = Process::spawn(&self.settings, &self.member.name, lease.port).await;
-        let (mut process, stdout, stderr) = match spawned {
-            Ok(spawned) => spawned,
-            Err(error) => return End::NotStarted(error.to_string()),
+    async fn life(&self, spare: Option<Spare>, backoff: &mut Backoff) -> End {
+        let (mut process, stdout, stderr, lease) = match self.begin(spare).await {
+            Ok(begun) => begun,
+            Err(end) => return end,
         };
         self.announce(&process, &lease);
         let silence = CancellationToken::new();
@@ -131,6 +131,23 @@ impl Keeper {
         .await;
         silence.cancel();
         end
+    }
+
+    /// A process that waited for its identity, or else a new one.
+    async fn begin(&self, spare: Option<Spare>) -> Result<Adopted, End> {
+        if let Some(spare) = spare {
+            match spare.adopt(&self.settings).await {
+                Ok(adopted) => return Ok(adopted),
+                Err(error) => {
+                    tracing::warn!(pool = %self.member.pool, backend = %self.member.name, reason = %error, "a spare could not be used");
+                }
+            }
+        }
+        let lease = self.ports.lease(self.status.borrow().port);
+        let lease = lease.ok_or_else(|| End::NotStarted("no free port".into()))?;
+        let spawned = Process::spawn(&self.settings, &self.member.name, lease.port).await;
+        let (process, stdout, stderr) = spawned.map_err(|error| End::NotStarted(error.to_string()))?;
+        Ok((process, stdout, stderr, lease))
     }
 
     /// Comes back when the process has to be started again: it was not healthy in time, or it is so no longer.

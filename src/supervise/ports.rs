@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 /// Hands out ports that nobody listens on. Between our look and the CLI's own bind somebody else may take one; then the CLI
 /// ends, and its next start gets another.
 #[derive(Debug)]
-pub(super) struct Ports {
+pub struct Ports {
     host: IpAddr,
     range: RangeInclusive<u16>,
     leased: Mutex<BTreeSet<u16>>,
@@ -26,7 +26,8 @@ pub(super) struct PortLease {
 }
 
 impl Ports {
-    pub(super) fn new(host: IpAddr, range: RangeInclusive<u16>) -> Arc<Self> {
+    /// The ports of `range` at `host`.
+    pub fn new(host: IpAddr, range: RangeInclusive<u16>) -> Arc<Self> {
         Arc::new(Self { host, range, leased: Mutex::default() })
     }
 

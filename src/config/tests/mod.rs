@@ -3,6 +3,7 @@
 mod bad_files;
 mod bad_values;
 mod good;
+mod isolation;
 mod logins;
 mod mutations;
 mod samples;

@@ -13,7 +13,7 @@ import { eventually } from "./turns.mjs";
 const variable = (number) => `OWN_TOKEN_${number}`;
 
 /**
- * Starts it for these people: "tenant", or "tenant/user" with `isolation: "user"`. `instances`, `limits`, `supervise` and `env` go
+ * Starts it for these people: "tenant", or "tenant/user" with `isolation: "user"`. `instances`, `limits`, `supervise`, `backoff` and `env` go
  * into their tables, `tables` to the end; `command` replaces the CLI.
  */
 export class Dedicated extends Fleet {
@@ -44,7 +44,7 @@ export class Dedicated extends Fleet {
     }
 
     #config() {
-        const { isolation = "tenant", instances = {}, limits, supervise = {}, env = {}, pool = "", tables = "", ports = "24000-24099", command } = this.options;
+        const { isolation = "tenant", instances = {}, limits, supervise = {}, backoff, env = {}, pool = "", tables = "", ports = "24000-24099", command } = this.options;
         const tenants = [...new Set(this.people.map((who) => who.split("/")[0]))];
         const token = (who) => {
             const user = who.split("/")[1];
@@ -79,6 +79,7 @@ ${table("pool.own.supervise", {
     ...supervise,
 })}
 ${table("pool.own.supervise.env", { ...offline, ...env })}
+${backoff ? table("pool.own.supervise.restart_backoff", backoff) : ""}
 ${table("pool.own.instances", instances)}
 ${limits ? table("pool.own.instances.limits", limits) : ""}
 ${tenants.map(tenant).join("")}
@@ -121,4 +122,10 @@ ${tables}`;
 export function environmentOf(pid) {
     const text = fs.readFileSync(`/proc/${pid}/environ`, "utf8");
     return Object.fromEntries(text.split("\0").filter(Boolean).map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]));
+}
+
+/** The ids of all processes below one. */
+export function descendants(pid) {
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+    return children.flatMap((child) => [child, ...descendants(child)]);
 }
