@@ -18,6 +18,7 @@ mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod rpc_client;
 mod session;
+mod sockets;
 mod store;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod tenants;

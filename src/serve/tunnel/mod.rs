@@ -92,7 +92,9 @@ impl Tunnel {
             Err(why) => {
                 self.listener.closed.get(ClientEnd::NoBackend).inc();
                 match self.told.pass() {
-                    Some(left_out) => tracing::warn!(client.addr = %peer, left_out, reason = %why, "cannot carry a client"),
+                    Some(left_out) => {
+                        tracing::warn!(client.addr = %peer, left_out, reason = %why, "cannot carry a client")
+                    }
                     None => tracing::debug!(client.addr = %peer, reason = %why, "cannot carry a client"),
                 }
                 return;
@@ -100,8 +102,7 @@ impl Tunnel {
         };
         Keepalive::within(VANISHED).ask(&proxy);
         let _connected = Held::one(&self.listener.connections);
-        let meters =
-            Meters { listener: &self.listener, backend: &self.proxy, pressure: &self.metrics.backpressure };
+        let meters = Meters { listener: &self.listener, backend: &self.proxy, pressure: &self.metrics.backpressure };
         let patience = Patience { idle: None, half_closed: Some(HALF_CLOSED) };
         let ending = relay(socket, proxy, Vec::new(), false, patience, meters, &kill).await;
         self.listener.closed.get(ending.client).inc();
