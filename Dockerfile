@@ -1,33 +1,28 @@
-# Two images from one file:
-#   docker build --target pilotfish -t pilotfish .
-#   docker build --target copilot-cli -t copilot-cli .
+# The image of pilotfish:
+#   docker build -t pilotfish:0.1.0 .
+# It runs what /etc/pilotfish/pilotfish.toml says; conf/docker/pilotfish.toml is one for docker-compose.yml. The image of the
+# CLIs is conf/docker/copilot-cli.Dockerfile.
 
-FROM rust:1.95-bookworm AS build
+FROM rust:1.95.0-bookworm AS build
+# cmake of any version will do.
+# hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+# Cargo wants to see the targets that Cargo.toml names, also those that are not built.
 COPY benches benches
-COPY conf conf
 COPY tests/it tests/it
 RUN cargo build --release --locked --bin pilotfish
 
-FROM node:20-bookworm-slim AS copilot-cli
-# The binary itself rather than npm's script, which would stay as its parent and not pass signals on.
-RUN npm install --global --no-audit --no-fund @github/copilot@1.0.102 \
-    && ln -s "$(find "$(npm root --global)/@github" -path '*copilot-linux-*/copilot' -type f | head -n 1)" /usr/local/bin/copilot-server
-ENV COPILOT_HOME=/var/lib/copilot
-RUN mkdir -p /var/lib/copilot /work && chown node:node /var/lib/copilot /work
-USER node
-WORKDIR /work
-EXPOSE 4321
-ENTRYPOINT ["copilot-server", "--headless", "--no-auto-update"]
-CMD ["--host", "0.0.0.0", "--port", "4321"]
-
-FROM debian:bookworm-slim AS pilotfish
+FROM debian:12.11-slim
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /build/target/release/pilotfish /usr/local/bin/pilotfish
 USER 65532:65532
 EXPOSE 4320 4321
+# The first signal begins the drain; a second one would cut it short.
 STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["pilotfish", "status", "--config", "/etc/pilotfish/pilotfish.toml"]
 ENTRYPOINT ["pilotfish"]
 CMD ["run", "--config", "/etc/pilotfish/pilotfish.toml"]

@@ -21,8 +21,10 @@ E2E := tests/e2e
 E2E_RUN := PILOTFISH=$(CURDIR)/target/release/pilotfish node $(E2E)/run.mjs $(SUITES)
 # pingora's compression libraries are built with cmake and a C compiler.
 BUILD_PACKAGES := build-essential cmake
+# What checks the files for containers, Kubernetes and systemd, besides what pip installs.
+CHECK_PACKAGES := docker-compose kubernetes-client systemd
 # The Rust SDK of the Copilot CLI links OpenSSL; the other programs are what the tests talk to, or use.
-TEST_PACKAGES := $(BUILD_PACKAGES) pkg-config libssl-dev python3-venv openssl redis-server prometheus haproxy
+TEST_PACKAGES := $(BUILD_PACKAGES) $(CHECK_PACKAGES) pkg-config libssl-dev python3-venv openssl redis-server prometheus haproxy dnsmasq-base
 
 .PHONY: help quickstart reference test test-rust test-e2e e2e-programs e2e-tools torture bench lint clean
 

@@ -27,8 +27,8 @@ pub use cleanup::{CleanupBegun, CleanupRun, CleanupStatus};
 pub use operations::{BackendName, Begun, Order, OrderRefusal};
 pub use shares::{ShareAsk, ShareRefusal, ShareStatus};
 pub use status::{
-    BackendDrainStatus, BackendStatus, DrainStatus, InstanceStatus, ListenerStatus, NotReady, OperationStatus,
-    PoolStatus, Readiness, SessionCounts, Status,
+    BackendDrainStatus, BackendStatus, DiscoveryStatus, DrainStatus, InstanceStatus, ListenerStatus, NotReady,
+    OperationStatus, PoolStatus, Readiness, SessionCounts, Status,
 };
 pub use upgrade::{UpgradeRefusal, UpgradeStatus};
 

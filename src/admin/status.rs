@@ -67,6 +67,9 @@ pub struct PoolStatus {
     /// Those before it, the last one first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub operations_before: Vec<OperationStatus>,
+    /// Where its backends are found, if they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<DiscoveryStatus>,
     /// All backends.
     pub backends: Vec<BackendStatus>,
     /// In a dedicated pool: whose CLIs run, are waited for or slept a moment ago.
@@ -96,6 +99,22 @@ pub struct OperationStatus {
     /// Why it ended before its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// Where the backends of a pool are found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DiscoveryStatus {
+    /// `dns NAME`, `dns NAME SRV` or `file PATH`.
+    pub source: String,
+    /// Seconds since it last told of a backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_age_seconds: Option<u64>,
+    /// Why it last told of none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<String>,
+    /// Seconds since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_failure_seconds: Option<u64>,
 }
 
 /// Sessions by state.
@@ -195,7 +214,7 @@ pub struct InstanceStatus {
 pub struct BackendDrainStatus {
     /// Nothing is left on it.
     pub drained: bool,
-    /// `config`, `operator`, `restart` or `recycle`.
+    /// `config`, `operator`, `restart`, `recycle` or `discovery`.
     pub cause: String,
     /// Why, in the words of whoever began it.
     pub reason: String,

@@ -24,7 +24,7 @@ use crate::{
         expiry::{Ephemeral, Expiry, Patterns},
     },
     store::{self, RedisSettings, Tls, Topology},
-    supervise::{EnvValue, Hook, Redactor, SuperviseSettings},
+    supervise::{EnvValue, Hook, Ports, Redactor, SuperviseSettings},
     telemetry::logs,
     tenancy::Wall,
     wire::Methods,
@@ -289,13 +289,17 @@ fn everything_but_path_and_home() -> Vec<String> {
 pub(super) fn instances(pool: &config::Pool) -> Option<InstancesSettings> {
     let (set, supervised) = (&pool.instances, pool.supervise.as_ref().filter(|_| pool.is_isolated())?);
     let withhold_env = everything_but_path_and_home();
+    let ports = supervised.port_range;
+    let landlord = Ports::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ports.first..=ports.last);
     Some(InstancesSettings {
         by_user: pool.isolation == config::Isolation::User,
         most: set.max_instances as usize,
         spares: set.warm_spares as usize,
         idle_stop: Some(set.idle_stop).filter(|limit| !limit.is_zero()),
         queue_timeout: set.queue_timeout,
-        supervise: SuperviseSettings { withhold_env, ..supervise(supervised, pool) },
+        outfit: super::instances::outfit(set, supervised),
+        token_check: Some(set.token_check).filter(|every| !every.is_zero()),
+        supervise: SuperviseSettings { withhold_env, landlord: Some(landlord), ..supervise(supervised, pool) },
         probe: probe(pool, Dialer::default()),
     })
 }

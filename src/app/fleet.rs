@@ -9,6 +9,7 @@ use super::{
     AppError, build,
     certificates::Certificates,
     cleanup::{Cleaner, Cleanup, Departures, Remover},
+    discovery::{self, DiscoverySettings, Scout, Sightings, Watch},
     instances::{Instances, InstancesSettings, Site},
     observer::Observer,
     operations::Operations,
@@ -16,7 +17,7 @@ use super::{
     tenants::Tenants,
 };
 use crate::{
-    backend::{Dialer, probe, probe::ProbeObserver, resolve},
+    backend::{Dialer, discovery::Source, probe, probe::ProbeObserver, resolve},
     config::{self, Config},
     pool::{Drain, DrainCause, Member, Pool, Verdict},
     route::{Idler, Mover, Router},
@@ -26,6 +27,9 @@ use crate::{
     telemetry::Metrics,
     tenancy::Wall,
 };
+
+/// The start does not wait longer for somebody to tell of backends.
+const FIRST_ANSWER: Duration = Duration::from_secs(3);
 
 /// Pins that nobody holds are swept so often.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -37,6 +41,8 @@ pub(super) struct Squadron {
     pub supervisor: Option<Supervisor>,
     /// Where each identity has a backend of its own. The pool shows them all; their sessions are theirs.
     pub instances: Option<Arc<Instances>>,
+    /// What is known of its backends' source, where they are found.
+    pub sightings: Option<Arc<Sightings>>,
     pub operations: Operations,
     pub cleanup: Arc<Cleanup>,
     /// How its backends are reached.
@@ -77,9 +83,14 @@ impl Fleet {
                 pools.insert(name.clone(), Arc::new(Squadron::of_instances(settings, site)));
                 continue;
             }
-            let squadron =
+            let mut squadron =
                 start_pool(name, config, certificates.dialer(name), metrics, (tracker, cancel), (store, &asking))?;
+            let found = discovery::settings::of(set);
+            squadron.sightings = found.as_ref().map(|(_, _, words)| Arc::new(Sightings::new(words.clone())));
             let squadron = Arc::new(squadron);
+            if let Some((source, settings, _)) = found {
+                squadron.scout(set, (source, settings), metrics, (tracker, cancel));
+            }
             squadron.attend(set, config.store.ttl, (tracker, cancel));
             if let Some(settings) = build::recycle(set) {
                 let recycler = Recycler::new(squadron.clone(), settings, metrics.clone());
@@ -89,6 +100,14 @@ impl Fleet {
             pools.insert(name.clone(), squadron);
         }
         Ok(Self { pools, asking })
+    }
+
+    /// Comes back when the source of each pool has told of a backend, but does not wait for long.
+    pub(super) async fn found(&self) {
+        let until = tokio::time::Instant::now() + FIRST_ANSWER;
+        for sightings in self.pools.values().filter_map(|squadron| squadron.sightings.as_ref()) {
+            sightings.first(until.saturating_duration_since(tokio::time::Instant::now())).await;
+        }
     }
 
     /// Comes back when each pool has a backend that is up, or all of its backends were judged.
@@ -106,9 +125,13 @@ impl Fleet {
     /// Comes back when every backend is up.
     pub(super) async fn all_up(&self) {
         for squadron in self.pools.values() {
+            // Members that are found may go again before they are up: of those it is enough that they were judged.
+            let enough = |verdict: &Verdict| {
+                *verdict == Verdict::Up || squadron.sightings.is_some() && *verdict == Verdict::Down
+            };
             for member in squadron.pool.members().iter() {
                 // The sender lives in the member, so this cannot fail.
-                let _ = member.verdicts().wait_for(|verdict| *verdict == Verdict::Up).await;
+                let _ = member.verdicts().wait_for(enough).await;
             }
         }
     }
@@ -155,7 +178,7 @@ impl Squadron {
         let settings = build::operations(&name, config);
         let operations = Operations::new(name, settings, metrics.clone(), tracker, cancel);
         let cleanup = Arc::new(Cleanup::new(build::cleanup(set, dialer.clone())));
-        Self { pool, registry, supervisor, instances: None, operations, cleanup, dialer }
+        Self { pool, registry, supervisor, instances: None, sightings: None, operations, cleanup, dialer }
     }
 
     /// A pool in which each identity has a backend of its own.
@@ -163,13 +186,8 @@ impl Squadron {
         let set = &site.config.pools[&*site.pool];
         let pool = Arc::new(Pool::new(site.pool.clone(), build::pool(set), Vec::new()));
         let lasting = (&site.tracker, &site.cancel);
-        let face = Self::new(
-            (&site.pool, &site.config, pool, None),
-            Dialer::default(),
-            &site.metrics,
-            (&site.store, &site.asking),
-            lasting,
-        );
+        let (named, stored) = ((&*site.pool, &*site.config, pool, None), (&site.store, &site.asking));
+        let face = Self::new(named, Dialer::default(), &site.metrics, stored, lasting);
         let instances = Instances::new(settings, site, face.pool.clone());
         instances.begin();
         Self { instances: Some(instances), ..face }
@@ -228,6 +246,22 @@ impl Squadron {
         }
     }
 
+    /// Finds its backends, on `tracker` until `cancel`.
+    fn scout(
+        self: &Arc<Self>,
+        set: &config::Pool,
+        how: (Source, DiscoverySettings),
+        metrics: &Arc<Metrics>,
+        (tracker, cancel): (&TaskTracker, &CancellationToken),
+    ) {
+        let Some(sightings) = self.sightings.clone() else { return };
+        let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(metrics.clone()));
+        let settings = Arc::new(build::probe(set, self.dialer.clone()));
+        let watch = Watch { settings, observer, tracker: tracker.clone(), cancel: cancel.clone() };
+        let scout = Scout::new(self, how, watch, metrics, sightings);
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(scout.run()));
+    }
+
     /// Begins to delete what nobody needs any more.
     pub(super) fn clean_up(self: &Arc<Self>, wall: Option<Arc<Wall>>, store: &Arc<dyn Store>, metrics: &Metrics) {
         let remover = || Remover::new(self.clone(), wall.clone(), store);
@@ -277,7 +311,7 @@ fn start_pool(
     for (member, backend) in members.iter().zip(&set.backends).filter(|(member, _)| member.address().is_none()) {
         resolve::spawn(member.clone(), backend.address.to_string(), set.resolve_interval, tracker, cancel);
     }
-    let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(metrics.clone(), &members));
+    let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(metrics.clone()));
     probe::spawn(members.clone(), &Arc::new(build::probe(set, dialer.clone())), &observer, tracker, cancel);
     let supervisor = match &set.supervise {
         Some(supervise) => {

@@ -7,6 +7,7 @@
 //! - `tenants`: walls between tenants, and how clients say who they are; `shared`: sessions that others may attach to.
 //! - `certificates`: TLS on listeners and towards backends.
 //! - `seen`: what the admin listener tells; `observer`: what probes report.
+//! - `discovery`: backends that come and go.
 //! - `operations`: what an operator does to backends; `recycle`: those that have served long enough are started again.
 //! - `instances`: pools in which each tenant or user has a CLI of its own.
 //! - `cleanup`: sessions that nobody has used for long, or whose clients have gone, are deleted.
@@ -16,6 +17,7 @@
 mod build;
 mod certificates;
 mod cleanup;
+mod discovery;
 mod doors;
 mod fleet;
 mod instances;
@@ -219,6 +221,7 @@ async fn serve(config: Config, doors: Doors, start: Start, arrival: &mut Option<
     let (bound, upgrade) = (doors.bound()?, Upgrade::new(start.program));
     let (started, stop) = (Instant::now(), Stop::default());
     let app = Arc::new(App { config, metrics, fleet, tenants, certificates, bound, started, stop, upgrade });
+    app.fleet.found().await;
     match arrival {
         Some(arrival) => arrival.wait_for_go(&app).await.map_err(AppError::TakeOver)?,
         // Whoever connects at the first moment is not told that nobody is there before anybody was asked.

@@ -2,38 +2,32 @@
 
 use std::sync::Arc;
 
-use ahash::AHashMap;
-
 use crate::{
     backend::probe::{self, ProbeObserver},
     pool::{Member, Verdict},
-    telemetry::{BackendMetrics, BackendState, Metrics, ProbeOutcome},
+    telemetry::{BackendState, Metrics, ProbeOutcome},
 };
 
 /// Counts checks and tells about changes.
 pub(super) struct Observer {
-    metrics: AHashMap<Arc<str>, Arc<BackendMetrics>>,
+    metrics: Arc<Metrics>,
 }
 
 impl Observer {
-    pub(super) fn new(metrics: Arc<Metrics>, members: &[Arc<Member>]) -> Self {
-        let of = |member: &Arc<Member>| (member.name.clone(), metrics.backend(&member.pool, &member.name));
-        Self { metrics: members.iter().map(of).collect() }
+    pub(super) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics }
     }
 }
 
 impl ProbeObserver for Observer {
     fn probed(&self, member: &Member, outcome: &probe::ProbeOutcome) {
-        if let Some(metrics) = self.metrics.get(&member.name) {
-            metrics.probed(label(outcome.reason), outcome.took);
-        }
+        self.metrics.backend(&member.pool, &member.name).probed(label(outcome.reason), outcome.took);
     }
 
     fn changed(&self, member: &Member, from: Verdict, to: Verdict, reason: &'static str) {
-        if let Some(metrics) = self.metrics.get(&member.name) {
-            metrics.verdict_changes.inc();
-            metrics.set_state(state_of(member), to == Verdict::Up);
-        }
+        let metrics = self.metrics.backend(&member.pool, &member.name);
+        metrics.verdict_changes.inc();
+        metrics.set_state(state_of(member), to == Verdict::Up);
         let (pool, backend) = (&*member.pool, &*member.name);
         if to == Verdict::Up {
             tracing::info!(pool, backend, from = from.as_str(), reason, "backend is up");

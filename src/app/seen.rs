@@ -6,12 +6,18 @@ use std::{
     time::Instant,
 };
 
-use super::{App, fleet::Squadron, observer::state_of, operations::Progress};
+use super::{
+    App,
+    discovery::{Sightings, Told},
+    fleet::Squadron,
+    observer::state_of,
+    operations::Progress,
+};
 use crate::{
     admin::{
-        AdminSource, BackendDrainStatus, BackendStatus, Begun, CleanupBegun, CleanupStatus, DrainStatus,
-        ListenerStatus, NotReady, OperationStatus, Order, OrderRefusal, PoolStatus, Readiness, SessionCounts, ShareAsk,
-        ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
+        AdminSource, BackendDrainStatus, BackendStatus, Begun, CleanupBegun, CleanupStatus, DiscoveryStatus,
+        DrainStatus, ListenerStatus, NotReady, OperationStatus, Order, OrderRefusal, PoolStatus, Readiness,
+        SessionCounts, ShareAsk, ShareRefusal, ShareStatus, Status, UpgradeRefusal, UpgradeStatus,
     },
     pool::{Member, Policy, Storage, Verdict},
     session::Census,
@@ -38,6 +44,7 @@ impl Seen {
             let (census, usage) = (squadron.census(), squadron.usage_in(&processes));
             let lifecycle = &self.app.metrics.pool(name).lifecycle;
             lifecycle.parked.set(census.values().map(|census| census.parked).sum());
+            lifecycle.live.set(census.values().map(|census| census.idle + census.busy + census.moving).sum());
             let waiting = squadron.parts().iter().map(|part| part.registry.room().waiting()).sum::<usize>();
             lifecycle.waiting.set(waiting.cast_signed() as i64);
             if let Some(instances) = &squadron.instances {
@@ -197,6 +204,7 @@ fn pool_status(name: &str, squadron: &Arc<Squadron>, processes: &LazyCell<Proces
         operation: operations.next(),
         operations_before: operations.collect(),
         backends: squadron.pool.members().iter().map(status).collect(),
+        discovery: squadron.sightings.as_ref().map(|sightings| discovery_status(sightings)),
         instances: squadron.instances.as_ref().map(|instances| instances.status()).unwrap_or_default(),
     }
 }
@@ -213,7 +221,7 @@ fn backend_status(member: &Member, squadron: &Squadron, usage: Option<&Usage>) -
         since_seconds: member.verdict_since().map_or(0, |since| since.elapsed().as_secs()),
         probe_ms: check.as_ref().map(|check| check.took.as_secs_f64() * 1e3),
         version: member.identity.load().as_ref().and_then(|identity| identity.version.clone()),
-        weight: member.weight,
+        weight: member.weight(),
         sessions: count(member.sessions.load(Ordering::Relaxed)),
         links: count(member.links.load(Ordering::Relaxed)),
         turns_running: count(member.turns.load(Ordering::Relaxed)),
@@ -223,6 +231,16 @@ fn backend_status(member: &Member, squadron: &Squadron, usage: Option<&Usage>) -
         descriptors: usage.map(|usage| usage.descriptors),
         owner: squadron.instances.as_ref().and_then(|all| all.owner(&member.name)).map(|one| one.who().to_string()),
         restarts: squadron.is_supervised().then(|| member.restarts.load(Ordering::Relaxed)),
+    }
+}
+
+fn discovery_status(sightings: &Sightings) -> DiscoveryStatus {
+    let Told { found, failed } = sightings.told();
+    DiscoveryStatus {
+        source: sightings.source().to_owned(),
+        answer_age_seconds: found.map(|at| at.elapsed().as_secs()),
+        last_failure: failed.as_ref().map(|(_, why)| why.clone()),
+        last_failure_seconds: failed.map(|(at, _)| at.elapsed().as_secs()),
     }
 }
 

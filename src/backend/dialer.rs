@@ -27,13 +27,14 @@ impl Dialer {
         Self { tls: Some((tls, Arc::new(Sparing::new(TOLD)))) }
     }
 
-    /// Connects to `member`, with TLS where the pool speaks it. Without a deadline: the caller has one.
+    /// Connects to `member` where it is now, or to that incarnation of it, with TLS where the pool speaks it. Without a
+    /// deadline: the caller has one.
     ///
     /// # Errors
     /// It has no address now, or nobody answers there as they should.
-    pub async fn dial(&self, member: &Member) -> io::Result<Socket> {
-        let address = member.address().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let plain = Plain::connect(&address).await?;
+    pub async fn dial(&self, member: &Member, incarnation: u64) -> io::Result<Socket> {
+        let address = member.former_address(incarnation).or_else(|| member.address());
+        let plain = Plain::connect(&address.ok_or(io::ErrorKind::AddrNotAvailable)?).await?;
         let Some((tls, told)) = &self.tls else { return Ok(plain.into()) };
         tls.connect(plain, member.server_name()).await.map(Socket::Tls).inspect_err(|error| {
             if is_final(error)

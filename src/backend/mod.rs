@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | `probe` | the task that watches one backend |
 //! | `probe_link` | the connection that it asks on |
+//! | `discovery` | who the backends of a pool are, while that changes |
 //! | `errand` | a short visit on the proxy's own behalf |
 //! | `talk` | what both of them speak |
 //! | `entries` | a list that is read as it comes |
@@ -14,6 +15,7 @@
 //! | `resolve` | the task that keeps a name's address |
 
 mod dialer;
+pub mod discovery;
 mod entries;
 mod errand;
 pub mod finding;

@@ -129,6 +129,10 @@ impl Probe {
             _ = ended_of(&mut self.link) => {}
         }
         self.link = None;
+        // Of a new process nothing is known, and nobody has asked it anything yet.
+        if self.member.incarnation() != self.incarnation {
+            return;
+        }
         time::sleep_until((ended + self.settings.suspect_gap).min(due)).await;
     }
 

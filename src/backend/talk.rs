@@ -74,7 +74,9 @@ impl Talk {
         if member.address().is_none() {
             return Err(Finding::NoAddress);
         }
-        let stream = time::timeout(timeout, dialer.dial(member)).await.map_err(|_| Finding::ConnectTimeout)??;
+        let stream = time::timeout(timeout, dialer.dial(member, member.incarnation()))
+            .await
+            .map_err(|_| Finding::ConnectTimeout)??;
         Ok(Self { stream, received: Vec::new(), prefix, asked: 0 })
     }
 

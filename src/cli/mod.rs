@@ -11,6 +11,7 @@ mod restart;
 mod rolling_restart;
 mod run;
 mod sample;
+mod status;
 mod tunnel;
 mod undrain;
 mod upgrade;
@@ -32,6 +33,7 @@ enum Command {
     Check(check::CheckArgs),
     Sample(sample::SampleArgs),
     Run(run::RunArgs),
+    Status(status::StatusArgs),
     Drain(drain::DrainArgs),
     Undrain(undrain::UndrainArgs),
     Restart(restart::RestartArgs),
@@ -51,6 +53,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Sample(args) => sample::run(args),
         Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Undrain(args) => undrain::run(&args),
         Command::Restart(args) => restart::run(&args),

@@ -5,11 +5,13 @@
 //! - `section`, `kind`: what such a declaration is made of.
 //! - `syntax`, `reader`, `check`: mistakes of syntax, of single values, and of values beside each other.
 //! - `problem`: how a mistake is told.
+//! - `backends`: a file of backends alone, for discovery.
 //! - `sample`: the annotated sample.
 //!
 //! Secrets are read here, from the environment or from files, and never stand in the file or in a problem. What `tenancy`
 //! knows of names and `wire` of methods is asked of them.
 
+mod backends;
 mod check;
 mod kind;
 mod problem;
@@ -21,6 +23,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
+pub use backends::{backends_file, parse_backends};
 pub use kind::{
     Address, HomeTemplate, IdRange, KeyFile, PortRange, Template, Token, TokenSource, WatchedSecret, read_key_file,
     read_secret_file,
@@ -28,11 +31,11 @@ pub use kind::{
 pub use problem::{Problem, Problems, Severity};
 pub use sample::sample;
 pub use schema::{
-    Admin, Algorithm, Backend, BackendTls, Cleanup, ClientAuth, ConnectionSettings, Evict, FreeIds, Guards, HashKey,
-    Health, InstanceLimits, Instances, Isolation, Jwt, Limits, Listener, ListenerTls, Lock, Log, LogFormat,
-    MethodRules, Mode, OnClientLoss, OnDown, OnStoreLoss, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, Recycle,
-    RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share, Shutdown, StartState, Storage, Store,
-    StoreKind, StoreTopology, Supervise, Tenant, Timeouts, Users,
+    Admin, Algorithm, Backend, BackendTls, Cleanup, ClientAuth, ConnectionSettings, Discovery, Evict, FreeIds, Guards,
+    HashKey, Health, InstanceLimits, Instances, Isolation, Jwt, Limits, Listener, ListenerTls, Lock, Log, LogFormat,
+    MethodRules, Mode, OnClientLoss, OnDown, OnStoreLoss, Policy, Pool, Posture, ProtocolRange, ProxyProtocol, Records,
+    Recycle, RestartBackoff, Runtime, SessionIds, SessionSettings, Sessions, Share, Shutdown, StartState, Storage,
+    Store, StoreKind, StoreTopology, Supervise, Tenant, Timeouts, Users,
 };
 
 use std::{collections::BTreeMap, io::Read, path::Path};

@@ -154,6 +154,17 @@ const SCENES: &[Scene] = &[
     full("[pool.apart.instances]", || inner(File::outline(), &["pool", "instances"]), &[], &["limits"])
         .off()
         .instead(&["token_file", "token_env", "token_command"]),
+    brief(
+        "[pool.found]",
+        || inner(File::outline(), &["pool"]),
+        "A pool whose CLIs come and go.",
+        &[("storage", "\"shared\"")],
+        &[],
+    )
+    .off(),
+    full("[pool.found.discovery]", || inner(File::outline(), &["pool", "discovery"]), &[], &[])
+        .off()
+        .instead(&["file"]),
     full(
         "[[tenant]]",
         || inner(File::outline(), &["tenant"]),

@@ -16,6 +16,8 @@ pub enum DrainCause {
     Restart,
     /// Recycling, until it is over.
     Recycle,
+    /// Discovery no longer tells of it.
+    Discovery,
 }
 
 impl DrainCause {
@@ -26,6 +28,7 @@ impl DrainCause {
             Self::Operator => "operator",
             Self::Restart => "restart",
             Self::Recycle => "recycle",
+            Self::Discovery => "discovery",
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::Instant,
 };
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
 use super::{Drain, Life, Load};
@@ -17,6 +18,9 @@ use crate::{
     health::Verdict,
     model::{Endpoint, Secret},
 };
+
+/// So many earlier addresses are remembered.
+const FORMER: usize = 4;
 
 /// What the operator says of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +59,6 @@ pub struct Member {
     pub name: Arc<str>,
     /// The pool's name.
     pub pool: Arc<str>,
-    /// Relative share of placements, at least 1.
-    pub weight: u32,
     /// Sessions that live here, as far as this proxy knows.
     pub sessions: AtomicI64,
     /// Links (one for each client) open to it.
@@ -75,9 +77,12 @@ pub struct Member {
     pub life: Life,
     token: Option<Secret>,
     seed: u64,
+    weight: AtomicU32,
     server_name: OnceLock<Box<str>>,
     address: ArcSwapOption<Endpoint>,
     incarnation: AtomicU64,
+    /// Earlier addresses, the last one first.
+    former: Mutex<Vec<(u64, Endpoint)>>,
     verdict: AtomicU8,
     verdicts: watch::Sender<Verdict>,
     recovered: ArcSwapOption<Instant>,
@@ -94,7 +99,7 @@ impl Member {
             seed: balance::name_seed(&name),
             name,
             pool,
-            weight: weight.max(1),
+            weight: AtomicU32::new(weight.max(1)),
             sessions: AtomicI64::new(0),
             links: AtomicI64::new(0),
             turns: AtomicI64::new(0),
@@ -106,6 +111,7 @@ impl Member {
             server_name: OnceLock::new(),
             address: ArcSwapOption::new(address.map(Arc::new)),
             incarnation: AtomicU64::new(0),
+            former: Mutex::default(),
             verdict: AtomicU8::new(Verdict::Unknown as u8),
             verdicts: watch::Sender::new(Verdict::Unknown),
             recovered: ArcSwapOption::empty(),
@@ -126,15 +132,40 @@ impl Member {
         self.token.as_ref().or(pools)
     }
 
+    /// Relative share of placements, at least 1.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Sets the share for later placements.
+    pub fn set_weight(&self, weight: u32) {
+        self.weight.store(weight.max(1), Ordering::Relaxed);
+    }
+
     /// Where to dial it now; `None` while its name has not been resolved or, for a supervised one, while it is not started.
     pub fn address(&self) -> Option<Endpoint> {
         self.address.load().as_deref().cloned()
     }
 
-    /// Sets the address that later links dial. Links that are open stay where they are.
+    /// Sets the address that later links dial. Links that are open stay where they are, and so do the sessions on them.
     pub fn set_address(&self, address: Option<Endpoint>) {
-        self.address.store(address.map(Arc::new));
+        let mut former = self.former.lock();
+        match (self.address.swap(address.clone().map(Arc::new)), address) {
+            // Somebody else may be there by now.
+            (_, None) => former.clear(),
+            (Some(before), Some(now)) if *before != now => {
+                former.insert(0, (self.incarnation(), Arc::unwrap_or_clone(before)));
+                former.truncate(FORMER);
+            }
+            _ => {}
+        }
         self.incarnation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Where that incarnation was dialled, if it had another address than now and its sessions may live there yet.
+    pub fn former_address(&self, incarnation: u64) -> Option<Endpoint> {
+        let former = self.former.lock();
+        former.iter().find(|(of, _)| *of == incarnation).map(|(_, address)| address.clone())
     }
 
     /// The host that its address was given by: what its certificate has to be for, where it speaks TLS.
@@ -238,7 +269,7 @@ impl Member {
             Load::Links => &self.links,
         };
         let load = u64::try_from(count.load(Ordering::Relaxed)).unwrap_or(0);
-        Candidate { seed: self.seed, weight: self.weight, load, ramp }
+        Candidate { seed: self.seed, weight: self.weight(), load, ramp }
     }
 
     /// [`balance::name_seed`] of its name.
@@ -307,9 +338,26 @@ mod tests {
     }
 
     #[test]
+    fn earlier_addresses_are_known_until_there_is_none() {
+        let member = member();
+        let at = |last: u8| Endpoint::from(([127, 0, 0, last], 1));
+        member.set_address(Some(at(1)));
+        let first = member.incarnation();
+        member.set_address(Some(at(1)));
+        assert_eq!(member.former_address(first), None);
+        let second = member.incarnation();
+        (2..5).for_each(|last| member.set_address(Some(at(last))));
+        assert_eq!((member.former_address(second), member.address()), (Some(at(1)), Some(at(4))));
+        (5..9).for_each(|last| member.set_address(Some(at(last))));
+        assert_eq!(member.former_address(second), None);
+        member.set_address(None);
+        assert_eq!(member.former_address(member.incarnation() - 2), None);
+    }
+
+    #[test]
     fn a_weight_of_nothing_is_one_and_a_negative_count_is_none() {
         let member = member();
-        assert_eq!(member.weight, 1);
+        assert_eq!(member.weight(), 1);
         member.sessions.store(-1, Ordering::Relaxed);
         assert_eq!(member.candidate(Load::Sessions, 1.0).load, 0);
     }

@@ -80,9 +80,9 @@ impl Pool {
     pub fn is_crowded(&self, member: &Member) -> bool {
         let members = self.members.load();
         let all: i64 = members.iter().map(|member| member.sessions.load(Ordering::Relaxed)).sum();
-        let weights: u32 = members.iter().map(|member| member.weight).sum();
+        let weights: u32 = members.iter().map(|member| member.weight()).sum();
         let bound = self.settings.bound();
-        let share = all as f64 * f64::from(member.weight) / f64::from(weights.max(1));
+        let share = all as f64 * f64::from(member.weight()) / f64::from(weights.max(1));
         let most = (share * bound.factor).max(bound.floor as f64);
         bound.factor > 0.0 && member.sessions.load(Ordering::Relaxed) as f64 + 1.0 > most
     }

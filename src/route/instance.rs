@@ -230,6 +230,17 @@ impl Instance {
         Duration::from_millis(self.stamp(now).saturating_sub(self.used.load(Ordering::Relaxed)))
     }
 
+    /// Whether there is a process that may be dialled.
+    #[inline]
+    pub fn is_reachable(&self) -> bool {
+        self.router.pool().members().iter().any(|member| member.address().is_some())
+    }
+
+    /// Grows with every process, and with every end of one.
+    pub fn incarnation(&self) -> u64 {
+        self.router.pool().members().first().map_or(0, |member| member.incarnation())
+    }
+
     /// Whether its process is well by the word of its checks.
     pub fn is_healthy(&self) -> bool {
         self.router.pool().members().iter().any(|member| member.verdict() == Verdict::Up && member.address().is_some())

@@ -1,7 +1,7 @@
 //! Sessions: where each one lives (its pin), who is attached to it, the turn that runs on it, and how it changes its home.
 //!
 //! # Layout
-//! - `registry`, `live`: the pins, and the one record of a live session, `attachment`: a client's hold on it; `turn`, `bell`, `backlog`, `adopt`.
+//! - `registry`, `live`: the pins, and the one record of a live session, `attachment`: a client's hold on it; `berth`: in which of its home's incarnations; `turn`, `bell`, `backlog`, `adopt`.
 //! - [`relocation`]: its way to another home, or to rest.
 //! - [`room`]: seats at the backends; who makes way.
 //! - [`lease`], `keeper`, `ticket`, `untold`: what several proxies agree on through the store.
@@ -11,6 +11,7 @@ mod adopt;
 mod attachment;
 mod backlog;
 mod bell;
+mod berth;
 mod departed;
 pub mod expiry;
 mod keeper;

@@ -64,6 +64,7 @@ struct Plan {
 #[derive(Debug)]
 pub struct Relocation {
     home: Arc<Member>,
+    berth: u64,
     parts: Vec<Part>,
     plan: Option<Plan>,
     moved: Option<Instant>,
@@ -72,7 +73,7 @@ pub struct Relocation {
 
 impl Relocation {
     pub(super) fn new(home: Arc<Member>) -> Self {
-        Self { home, parts: Vec::with_capacity(1), plan: None, moved: None, whole: false }
+        Self { berth: home.incarnation(), home, parts: Vec::with_capacity(1), plan: None, moved: None, whole: false }
     }
 
     /// Where it lives, or lived last.
@@ -93,6 +94,11 @@ impl Relocation {
     /// Whether it could not be opened anywhere.
     pub fn is_lost(&self) -> bool {
         self.plan.as_ref().is_some_and(|plan| matches!(plan.phase, Phase::Lost))
+    }
+
+    /// The incarnation of the home in which it was opened.
+    pub fn berth(&self) -> u64 {
+        self.berth
     }
 
     /// When it last came to a new home.
@@ -332,7 +338,7 @@ impl Relocation {
         if *by != client {
             return false;
         }
-        self.home = at.clone();
+        (self.home, self.berth) = (at.clone(), at.incarnation());
         self.whole = self.parts.iter().all(|part| part.stage == Stage::Cut);
         plan.phase = Phase::Following;
         self.moved = Some(now);
@@ -388,7 +394,7 @@ impl Relocation {
     /// Nobody has opened it yet, and it will be opened at `home`.
     pub fn place(&mut self, home: Arc<Member>) {
         if self.plan.is_none() {
-            self.home = home;
+            (self.home, self.berth) = (home.clone(), home.incarnation());
         }
     }
 

@@ -32,10 +32,21 @@ pub(super) fn parent_of(pid: u32) -> Option<u32> {
     parse_parent(&stat)
 }
 
-/// `pid (name) state parent ...`, where the name may hold anything, also brackets and spaces.
+/// The process group that `pid` is in.
+pub(super) fn group_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    field(&stat, 2)
+}
+
+/// `pid (name) state parent group ...`, where the name may hold anything, also brackets and spaces.
 fn parse_parent(stat: &str) -> Option<u32> {
+    field(stat, 1)
+}
+
+/// A number behind the name, counted from 0.
+fn field(stat: &str, at: usize) -> Option<u32> {
     let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split(' ').nth(1)?.parse().ok()
+    rest.split(' ').nth(at)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use rustix::process::Pid;
 use tokio::{
     net::TcpStream,
     process::{ChildStderr, ChildStdout},
@@ -13,17 +14,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     backoff::Backoff,
+    listener,
     output::{self, Origin},
     ports::{PortLease, Ports},
     process::Process,
     redact::Redactor,
     settings::SuperviseSettings,
+    spare::{Adopted, Spare},
     supervisor::{ChildState, ChildStatus},
 };
 use crate::pool::{Member, Verdict};
 
 /// Between two looks whether a process that was started listens by now.
-const LISTEN_STEP: Duration = Duration::from_millis(50);
+const LISTEN_STEP: Duration = Duration::from_millis(10);
 /// While it listens and its health is not good yet, its probe is asked to look again.
 const PROBE_STEP: Duration = Duration::from_secs(1);
 /// After the end of a process, for the rest of its output.
@@ -57,14 +60,17 @@ pub(super) struct Keeper {
     pub(super) again: Arc<Notify>,
     pub(super) tracker: TaskTracker,
     pub(super) cancel: CancellationToken,
+    /// Its first process has been started already, and waits for its identity.
+    pub(super) spare: Option<Spare>,
 }
 
 impl Keeper {
     /// Until `cancel`: starts the process, watches it, starts it again.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(self.settings.backoff_first, self.settings.backoff_max);
         while !self.cancel.is_cancelled() {
-            let end = self.life(&mut backoff).await;
+            let spare = self.spare.take();
+            let end = self.life(spare, &mut backoff).await;
             self.member.set_address(None);
             self.member.suspect.notify_one();
             self.note(&end);
@@ -92,25 +98,21 @@ impl Keeper {
     }
 
     /// One process from its start to its end.
-    async fn life(&self, backoff: &mut Backoff) -> End {
-        let Some(lease) = self.ports.lease(self.status.borrow().port) else {
-            return End::NotStarted("no free port".into());
-        };
-        let spawned = Process::spawn(&self.settings, &self.member.name, lease.port).await;
-        let (mut process, stdout, stderr) = match spawned {
-            Ok(spawned) => spawned,
-            Err(error) => return End::NotStarted(error.to_string()),
+    async fn life(&self, spare: Option<Spare>, backoff: &mut Backoff) -> End {
+        let (mut process, stdout, stderr, lease) = match self.begin(spare).await {
+            Ok(begun) => begun,
+            Err(end) => return end,
         };
         self.announce(&process, &lease);
         let silence = CancellationToken::new();
         let output = self.log_output(stdout, stderr, &silence);
 
-        let mut healthy_since = None;
+        let (mut healthy_since, pid) = (None, process.pid);
         let end = tokio::select! {
             () = self.cancel.cancelled() => End::Stopped,
             () = self.again.notified() => End::Restarted,
             exit = process.ended() => End::Died(exit.to_string()),
-            why = self.sickness(lease.port, &mut healthy_since) => End::Sick(why),
+            why = self.sickness((pid, lease.port), &mut healthy_since) => End::Sick(why),
         };
         if !matches!(end, End::Died(_)) {
             if matches!(end, End::Restarted) {
@@ -133,9 +135,26 @@ impl Keeper {
         end
     }
 
+    /// A process that waited for its identity, or else a new one.
+    async fn begin(&self, spare: Option<Spare>) -> Result<Adopted, End> {
+        if let Some(spare) = spare {
+            match spare.adopt(&self.settings).await {
+                Ok(adopted) => return Ok(adopted),
+                Err(error) => {
+                    tracing::warn!(pool = %self.member.pool, backend = %self.member.name, reason = %error, "a spare could not be used");
+                }
+            }
+        }
+        let lease = self.ports.lease(self.status.borrow().port);
+        let lease = lease.ok_or_else(|| End::NotStarted("no free port".into()))?;
+        let spawned = Process::spawn(&self.settings, &self.member.name, lease.port).await;
+        let (process, stdout, stderr) = spawned.map_err(|error| End::NotStarted(error.to_string()))?;
+        Ok((process, stdout, stderr, lease))
+    }
+
     /// Comes back when the process has to be started again: it was not healthy in time, or it is so no longer.
-    async fn sickness(&self, port: u16, healthy_since: &mut Option<Instant>) -> &'static str {
-        if time::timeout(self.settings.start_timeout, self.becoming_healthy(port)).await.is_err() {
+    async fn sickness(&self, place: (Pid, u16), healthy_since: &mut Option<Instant>) -> &'static str {
+        if time::timeout(self.settings.start_timeout, self.becoming_healthy(place)).await.is_err() {
             return "not healthy in time";
         }
         *healthy_since = Some(Instant::now());
@@ -154,9 +173,9 @@ impl Keeper {
 
     /// Until it listens nobody is told its address: a client that dials too early would only be refused. Then the probe
     /// has the word.
-    async fn becoming_healthy(&self, port: u16) {
+    async fn becoming_healthy(&self, (pid, port): (Pid, u16)) {
         let address = SocketAddr::new(self.settings.host, port);
-        while TcpStream::connect(address).await.is_err() {
+        while TcpStream::connect(address).await.is_err() || self.is_a_strangers(pid, port) {
             time::sleep(LISTEN_STEP).await;
         }
         let mut verdicts = self.member.verdicts();
@@ -170,6 +189,12 @@ impl Keeper {
                 return;
             }
         }
+    }
+
+    /// Whether somebody else listens on its port; then it will end soon, for it cannot listen there. Only where our word to it is a secret of
+    /// its own.
+    fn is_a_strangers(&self, pid: Pid, port: u16) -> bool {
+        self.settings.private && listener::listens(pid, port) == Some(false)
     }
 
     fn log_output(&self, stdout: ChildStdout, stderr: ChildStderr, silence: &CancellationToken) -> [JoinHandle<()>; 2] {

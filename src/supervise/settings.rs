@@ -5,9 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     ops::RangeInclusive,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
+use super::ports::Ports;
 use crate::model::Secret;
 
 /// The value of an environment variable.
@@ -17,6 +19,41 @@ pub enum EnvValue {
     Plain(String),
     /// Passed on as it is, and struck out of the output.
     Secret(Secret),
+}
+
+/// As whom a CLI runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its user.
+    pub uid: u32,
+    /// Its group, and its only one.
+    pub gid: u32,
+}
+
+/// What one CLI may use, with all that it starts. What is not set has no limit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Bytes of memory, by a control group.
+    pub memory: Option<u64>,
+    /// Processors, by a control group.
+    pub cpu: Option<f64>,
+    /// Processes and threads, by a control group.
+    pub pids: Option<u32>,
+    /// The control group below which its own is made. Without it these three have no effect.
+    pub cgroup: Option<PathBuf>,
+    /// Open files of a process.
+    pub open_files: Option<u64>,
+    /// Bytes of the largest file that a process may write.
+    pub file_size: Option<u64>,
+    /// Processes and threads of its user.
+    pub processes: Option<u64>,
+}
+
+impl Limits {
+    /// Whether any of them is one of a control group.
+    pub(super) fn needs_group(&self) -> bool {
+        self.memory.is_some() || self.cpu.is_some() || self.pids.is_some()
+    }
 }
 
 /// How the CLIs of one pool are run.
@@ -55,6 +92,19 @@ pub struct SuperviseSettings {
     pub stable_after: Duration,
     /// Lines of output a second that are logged; what is more is counted.
     pub output_lines_per_second: u32,
+    /// As whom they run; as we do if not given.
+    pub credentials: Option<Credentials>,
+    /// Nothing that they start can become another user.
+    pub sealed: bool,
+    /// What each may use.
+    pub limits: Limits,
+    /// A folder in which only one of them may live at a time, whichever pilotfish starts it.
+    pub lock: Option<PathBuf>,
+    /// They are not told their token before it is sure that they are the ones that listen on their ports. Not for commands whose
+    /// process is not the one that listens.
+    pub private: bool,
+    /// Who gives the ports, where several supervisors share `ports`.
+    pub landlord: Option<Arc<Ports>>,
     /// The program of the guard, and the arguments before the command.
     pub guard: Vec<OsString>,
 }
@@ -79,6 +129,12 @@ impl Default for SuperviseSettings {
             backoff_max: Duration::from_secs(30),
             stable_after: Duration::from_secs(60),
             output_lines_per_second: 100,
+            credentials: None,
+            sealed: false,
+            limits: Limits::default(),
+            lock: None,
+            private: false,
+            landlord: None,
             guard: ["/proc/self/exe", "guard", "--"].map(OsString::from).to_vec(),
         }
     }

@@ -10,6 +10,7 @@ use super::{
     ports::Ports,
     redact::Redactor,
     settings::{SuperviseError, SuperviseSettings},
+    spare::Spare,
 };
 use crate::pool::{Member, Verdict};
 
@@ -96,11 +97,26 @@ impl Supervisor {
         tracker: &TaskTracker,
         cancel: &CancellationToken,
     ) -> Result<Self, SuperviseError> {
+        Self::start_with(settings, members, None, tracker, cancel)
+    }
+
+    /// The same; the first member's first process is a spare, if there is one.
+    ///
+    /// # Errors
+    /// The settings make no sense.
+    pub fn start_with(
+        settings: SuperviseSettings,
+        members: impl IntoIterator<Item = Arc<Member>>,
+        mut spare: Option<Spare>,
+        tracker: &TaskTracker,
+        cancel: &CancellationToken,
+    ) -> Result<Self, SuperviseError> {
         let members: Vec<_> = members.into_iter().collect();
         settings.check(members.len())?;
         let cancel = cancel.child_token();
         let redactor = Arc::new(Redactor::new(settings.all_secrets()));
-        let ports = Ports::new(settings.host, settings.ports.clone());
+        let own = || Ports::new(settings.host, settings.ports.clone());
+        let ports = settings.landlord.clone().unwrap_or_else(own);
         let settings = Arc::new(settings);
         let keep = |member: Arc<Member>| {
             let (status, heard) = watch::channel(waiting(&member));
@@ -114,6 +130,7 @@ impl Supervisor {
                 again: again.clone(),
                 tracker: tracker.clone(),
                 cancel: cancel.clone(),
+                spare: spare.take(),
             };
             tracker.spawn(keeper.run());
             Child { member, status: heard, again }

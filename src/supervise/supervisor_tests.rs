@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Longer than anything here takes on the slowest machine: only a failure waits for it.
-const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_secs(60);
 
 /// A CLI in small: two children (one in a session of its own), then the protocol.
 const FAKE_CLI: &str = r#"
@@ -61,7 +61,7 @@ while True:
 "#;
 
 /// The words with which this binary comes to the test `name` with more words.
-fn own_words(name: &str) -> Vec<OsString> {
+pub(super) fn own_words(name: &str) -> Vec<OsString> {
     let exe = std::env::current_exe().unwrap().into_os_string();
     let name = format!("supervise::supervisor_tests::{name}");
     [exe, "--exact".into(), name.into(), "--nocapture".into(), "--".into()].into()

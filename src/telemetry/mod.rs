@@ -16,9 +16,10 @@ mod metrics;
 
 pub use metrics::{
     BackendMetrics, BackendState, BackpressureMetrics, ByLabel, CleanupEnd, CleanupMetrics, CleanupOutcome, ClientEnd,
-    DrainMetrics, Dropped, EphemeralOutcome, EvictCause, Held, InstanceMetrics, InstanceStart, InstanceState,
-    InstanceStop, JourneyMetrics, Label, LifeMetrics, LifecycleMetrics, LinkEnd, LinkOutcome, ListenerMetrics,
-    LockOutcome, Loss, MethodMetrics, Metrics, MetricsError, MoveCause, MoveOutcome, OperationKind, OperationOutcome,
-    OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason, Rejection, Rule, SessionState, StallEnd,
-    StoreMetrics, StoreOp, StoreOutcome, TEXT_FORMAT, TenantMetrics, Towards, TurnOutcome, WakeOutcome, Way,
+    DiscoveryChange, DiscoveryMetrics, DiscoveryOutcome, DrainMetrics, Dropped, EphemeralOutcome, EvictCause, Held,
+    InstanceMetrics, InstanceStart, InstanceState, InstanceStop, JourneyMetrics, Label, LifeMetrics, LifecycleMetrics,
+    LinkEnd, LinkOutcome, ListenerMetrics, LockOutcome, Loss, MethodMetrics, Metrics, MetricsError, MoveCause,
+    MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, Outcome, PoolMetrics, ProbeOutcome, Reason, RecycleReason,
+    Rejection, Rule, SessionState, StallEnd, StoreMetrics, StoreOp, StoreOutcome, TEXT_FORMAT, TenantMetrics, Towards,
+    TurnOutcome, WakeOutcome, Way,
 };

@@ -64,7 +64,7 @@ fn check_tells_problems_and_warnings_and_fails() {
     let told: Vec<&str> = text(&output.stderr).lines().collect();
     let starts = [
         (":5:1: error: listener[0].mod: found an unknown key;", "(did you mean `mode`?)"),
-        (":6:1: error: pool.x: found neither backends nor supervise;", ""),
+        (":6:1: error: pool.x: found neither backends nor discovery nor supervise;", ""),
         (":7:11: error: pool.x.storage: found integer 5;", ""),
         (":3:8: warning: listener[0].bind: found 0.0.0.0:1,", ""),
     ];

@@ -6,6 +6,7 @@ mod config;
 mod connection;
 mod corpus;
 mod deadline;
+mod discovery;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod fake_cli;
 mod house;
@@ -19,6 +20,7 @@ mod process;
 mod rpc_client;
 mod session;
 mod sockets;
+mod status;
 mod store;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod tenants;

@@ -23,6 +23,9 @@ const RESTS: [Duration; 5] = [
     Duration::from_secs(600),
 ];
 
+/// One whose backend is one identity's own, and sleeps.
+const ASLEEP: Duration = Duration::from_secs(60);
+
 /// One that somebody else has is looked at again no sooner.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -61,6 +64,11 @@ impl Departures {
             Removal::Live => {
                 self.again(departed, self.remover.squadron.cleanup.settings().linger.max(SHORTEST));
                 EphemeralOutcome::KeptLive
+            }
+            // Its CLI sleeps. It is not woken for that; nobody can have the session meanwhile.
+            Removal::Failed(_) if self.remover.squadron.pool.members().is_empty() => {
+                self.again(departed, ASLEEP);
+                EphemeralOutcome::Failed
             }
             Removal::Failed(reason) => match RESTS.get(departed.failures as usize) {
                 Some(rest) => {

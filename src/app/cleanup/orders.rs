@@ -15,6 +15,9 @@ pub(super) enum Refusal {
     /// Nothing is ever too old.
     #[error("the pool has no [pool.NAME.cleanup] ttl, so no session is ever too old")]
     NoTtl,
+    /// Each cleans up its own home.
+    #[error("the pool is dedicated: each CLI's home is cleaned up while that CLI runs, every `interval`")]
+    Dedicated,
     /// One runs.
     #[error("a clean-up of the pool is running already")]
     Running,
@@ -49,6 +52,9 @@ impl Fleet {
 fn begin(squadron: &Squadron, dry_run: Option<bool>) -> Result<(u64, bool), Refusal> {
     if squadron.operations.is_halted() {
         return Err(Refusal::Stopping);
+    }
+    if squadron.instances.is_some() {
+        return Err(Refusal::Dedicated);
     }
     let cleanup: &Cleanup = &squadron.cleanup;
     let dry_run = dry_run.unwrap_or(cleanup.settings.dry_run);

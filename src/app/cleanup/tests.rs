@@ -122,6 +122,7 @@ fn squadron() -> Arc<Squadron> {
         pool: Arc::new(Pool::new("p", PoolSettings::default(), vec![member])),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,
+        sightings: None,
         instances: None,
         operations: Operations::new("p".into(), settings, metrics, &tracker, &cancel),
         cleanup: Arc::new(Cleanup::none()),

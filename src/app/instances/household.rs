@@ -17,7 +17,7 @@ use crate::{
     pool::Member,
     route::Instance,
     session::{Live, relocation::Cause},
-    supervise::{ChildState, ChildStatus, Supervisor},
+    supervise::{ChildState, ChildStatus, Supervisor, TokenPrint},
     telemetry::{InstanceStart, InstanceStop},
 };
 
@@ -39,6 +39,8 @@ pub(in crate::app) struct Tenancy {
     pub supervisor: Supervisor,
     /// Ends its probe.
     pub cancel: CancellationToken,
+    /// What its GitHub token looked like at its start.
+    pub(super) print: Option<TokenPrint>,
     /// It is being stopped.
     pub(super) ending: AtomicBool,
 }

@@ -5,12 +5,16 @@
 //! - `household`: one identity's own pool, and the CLI that runs in it now.
 //! - `steward`: the one task that decides who is started and who is stopped.
 //! - `starter`: one start.
+//! - `spares`: those that were started before.
+//! - `outfit`: what each is given.
 //! - `seen`: what operators see of them, and may want of them.
 //! - `settings`: what can be set.
 
 mod household;
+mod outfit;
 mod seen;
 mod settings;
+mod spares;
 mod starter;
 mod steward;
 
@@ -25,15 +29,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(super) use self::settings::InstancesSettings;
-use self::{household::Household, steward::Steward};
+use self::{household::Household, spares::Spares, steward::Steward};
+pub(super) use self::{outfit::settings as outfit, settings::InstancesSettings};
 use super::fleet::Squadron;
 use crate::{
+    backend::Dialer,
     config::Config,
     model::Identity,
     pool::{Member, Pool},
     route::{Instance, Quarters, Router},
     store::{Memory, Store},
+    supervise::Outfitter,
     telemetry::{Metrics, PoolMetrics},
     tenancy::Wall,
 };
@@ -41,6 +47,8 @@ use crate::{
 /// All instances of one pool.
 pub(super) struct Instances {
     settings: InstancesSettings,
+    outfitter: Arc<Outfitter>,
+    spares: Spares,
     site: Site,
     households: Mutex<BTreeMap<String, Arc<Household>>>,
     /// Woken when somebody wants or leaves an instance, or a CLI changes its state.
@@ -65,7 +73,16 @@ pub(super) struct Site {
 impl Instances {
     /// Nobody has one yet. [`Instances::begin`] starts the steward.
     pub(super) fn new(settings: InstancesSettings, site: Site, face: Arc<Pool>) -> Arc<Self> {
-        Arc::new(Self { settings, site, households: Mutex::default(), bell: Arc::default(), face })
+        let outfitter = Outfitter::new(settings.outfit.clone());
+        Arc::new(Self {
+            outfitter,
+            spares: Spares::default(),
+            settings,
+            site,
+            households: Mutex::default(),
+            bell: Arc::default(),
+            face,
+        })
     }
 
     /// The store of a dedicated pool: no other process has its sessions.
@@ -75,6 +92,10 @@ impl Instances {
 
     /// Starts and stops CLIs until the site's token is cancelled.
     pub(super) fn begin(self: &Arc<Self>) {
+        if let Some(every) = self.settings.token_check {
+            let watch = self.clone().watch_tokens(every);
+            self.site.tracker.spawn(self.site.cancel.clone().run_until_cancelled_owned(watch));
+        }
         let steward = Steward::new(self.clone());
         self.site.tracker.spawn(self.site.cancel.clone().run_until_cancelled_owned(steward.run()));
     }
@@ -105,6 +126,7 @@ impl Instances {
     /// Stops every CLI.
     pub(super) async fn stop(&self) {
         self.site.cancel.cancel();
+        self.stop_spares().await;
         for household in self.households() {
             if let Some(tenancy) = household.tenancy() {
                 tenancy.supervisor.stop_all().await;
@@ -131,7 +153,7 @@ impl Instances {
         let key = format!("{}/{who}", site.pool);
         let squadron = Arc::new(Squadron::new(
             (&key, &site.config, pool, None),
-            crate::backend::Dialer::default(),
+            Dialer::default(),
             &site.metrics,
             (&site.store, &site.asking),
             (&site.tracker, &cancel),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{backend::probe::ProbeSettings, supervise::SuperviseSettings};
+use crate::{
+    backend::probe::ProbeSettings,
+    supervise::{OutfitSettings, SuperviseSettings},
+};
 
 /// How the instances of one pool come and go.
 #[derive(Debug)]
@@ -17,6 +20,10 @@ pub(in crate::app) struct InstancesSettings {
     pub idle_stop: Option<Duration>,
     /// A client waits so long for a place and a start.
     pub queue_timeout: Duration,
+    /// What each is given.
+    pub outfit: OutfitSettings,
+    /// How often it is looked whether a token has changed; `None`: never.
+    pub token_check: Option<Duration>,
     /// How their processes are run, but for what is each one's own.
     pub supervise: SuperviseSettings,
     /// How they are watched.

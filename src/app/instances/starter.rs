@@ -5,13 +5,13 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{
     Instances,
     household::{Household, Tenancy},
+    outfit::connection_token,
 };
 use crate::{
     app::observer::Observer,
     backend::{probe, probe::ProbeObserver},
-    model::{Identity, Secret},
     pool::Member,
-    supervise::{SuperviseError, SuperviseSettings, Supervisor},
+    supervise::{OutfitError, Spare, SuperviseError, SuperviseSettings, Supervisor},
 };
 
 /// Why none was started.
@@ -20,43 +20,35 @@ pub(super) enum StartError {
     /// Its settings.
     #[error(transparent)]
     Supervise(#[from] SuperviseError),
-    /// Its home cannot be had.
-    #[error("its home cannot be made: {0}")]
-    Home(#[from] std::io::Error),
+    /// What it would be given cannot be had.
+    #[error(transparent)]
+    Outfit(#[from] OutfitError),
 }
 
 impl Instances {
     /// Starts a CLI for `household` in place number `slot`. It is healthy later.
-    pub(super) async fn start(&self, household: &Arc<Household>, slot: usize) -> Result<Arc<Tenancy>, StartError> {
+    pub(super) async fn start(
+        &self,
+        household: &Arc<Household>,
+        slot: usize,
+        spare: Option<Spare>,
+    ) -> Result<Arc<Tenancy>, StartError> {
         let site = &self.site;
-        let settings = self.outfit(household.instance.who()).await?;
-        let token = settings.connection_token.clone();
+        let token = connection_token();
+        let kit = self.outfitter.kit(household.instance.who()).await?;
+        let print = kit.print();
+        let connection_token = Some(token.clone());
+        let settings = kit.dress(SuperviseSettings { connection_token, ..self.settings.supervise.clone() });
         let name: Arc<str> = format!("{}-{slot}", site.pool).into();
-        let member = Member::new(site.pool.clone(), name, 1, None);
-        let member = Arc::new(match token {
-            Some(token) => member.with_token(token),
-            None => member,
-        });
+        let member = Arc::new(Member::new(site.pool.clone(), name, 1, None).with_token(token));
         let cancel = household.cancel.child_token();
         let members = vec![member.clone()];
-        let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(site.metrics.clone(), &members));
+        let observer: Arc<dyn ProbeObserver> = Arc::new(Observer::new(site.metrics.clone()));
         probe::spawn(members.clone(), &Arc::new(self.settings.probe.clone()), &observer, &site.tracker, &cancel);
-        let supervisor = Supervisor::start(settings, members, &site.tracker, &household.cancel)?;
-        let tenancy = Arc::new(Tenancy { member, supervisor, cancel, ending: false.into() });
+        let supervisor = Supervisor::start_with(settings, members, spare, &site.tracker, &household.cancel)?;
+        let tenancy = Arc::new(Tenancy { member, supervisor, cancel, print, ending: false.into() });
         self.watch(&tenancy);
         Ok(tenancy)
-    }
-
-    /// What is each one's own: its home and a token that nobody else knows.
-    async fn outfit(&self, who: &Identity) -> Result<SuperviseSettings, StartError> {
-        let mut settings = self.settings.supervise.clone();
-        let random = || uuid::Uuid::new_v4().simple().to_string();
-        settings.connection_token = Some(Secret::new(random() + &random()));
-        if let Some(home) = &mut settings.copilot_home {
-            *home = home.replace("{tenant}", &who.tenant).replace("{user}", who.user.as_deref().unwrap_or_default());
-            tokio::fs::create_dir_all(&home).await?;
-        }
-        Ok(settings)
     }
 
     /// The steward looks when the process or its health changes.

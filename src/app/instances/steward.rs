@@ -14,6 +14,7 @@ use super::{
 use crate::{
     route::{Phase, Trouble},
     session::relocation::Cause,
+    supervise::Spare,
     telemetry::InstanceStart,
 };
 
@@ -31,6 +32,9 @@ const REST: Duration = Duration::from_secs(10);
 
 /// Its clients are told at the second failure in a row: one that fails once is started again at once, and they wait for that.
 const PATIENCE: u32 = 2;
+
+/// One that has been well for so long has not failed.
+const STABLE: Duration = Duration::from_secs(10);
 
 /// One that cannot be kept running keeps its place for so long after it was last wanted.
 const FAILING_KEPT: Duration = Duration::from_secs(30);
@@ -68,7 +72,11 @@ impl Steward {
             self.look_at(household, now);
         }
         self.taken = households.iter().filter_map(|household| household.place()).collect();
+        self.taken.extend(self.all.spares.places());
         let queued = self.serve_queue(&households, now).await;
+        if !queued && let Some(slot) = self.free_slot().filter(|slot| self.all.refill(Some(*slot))) {
+            self.taken.insert(slot);
+        }
         self.forget(&households, now);
         let resting = |household: &Arc<Household>| household.instance.phase() == Phase::Resting;
         queued || households.iter().any(resting)
@@ -93,7 +101,7 @@ impl Steward {
     fn hear(&self, household: &Arc<Household>, now: Instant) {
         let instance = &household.instance;
         let Some(tenancy) = household.tenancy() else { return };
-        match household.news(&tenancy, self.all.settings.supervise.stable_after, now) {
+        match household.news(&tenancy, STABLE, now) {
             News::Well => self.serves(household, now),
             News::Ended(failures, how) if failures >= PATIENCE => {
                 if !matches!(instance.phase(), Phase::Failing(_)) {
@@ -117,6 +125,10 @@ impl Steward {
             metrics.instances.starts.get(how).inc();
             let took = now.saturating_duration_since(since);
             metrics.instances.start_duration.get(how).observe(took.as_secs_f64());
+        }
+        if !household.instance.is_open() {
+            // Whoever waited for it comes in now: it is not unused, however long the start took.
+            household.instance.touch(now);
         }
         household.instance.advance(Phase::Up);
     }
@@ -198,8 +210,12 @@ impl Steward {
         let mut coming = households.iter().filter(|household| is_leaving(household)).count();
         let mut queued = false;
         for (_, household) in waiting {
+            if let Some((slot, spare)) = self.all.spares.take() {
+                self.start(household, slot, Some(spare));
+                continue;
+            }
             if let Some(slot) = self.free_slot() {
-                self.start(household, slot);
+                self.start(household, slot, None);
                 continue;
             }
             queued = true;
@@ -236,16 +252,17 @@ impl Steward {
         let _ = idle.into_iter().any(|household| Self::ask_to_rest(household, Why::Capacity, now));
     }
 
-    fn start(&mut self, household: &Arc<Household>, slot: usize) {
+    fn start(&mut self, household: &Arc<Household>, slot: usize, spare: Option<Spare>) {
         self.taken.insert(slot);
         household.set_place(Some(slot));
         let since = household.instance.wanted().unwrap_or_else(Instant::now);
-        household.record.lock().awaited = Some((since, InstanceStart::Cold));
+        household.record.lock().awaited =
+            Some((since, if spare.is_some() { InstanceStart::Warm } else { InstanceStart::Cold }));
         household.instance.advance(Phase::Starting);
         let (all, household) = (self.all.clone(), household.clone());
         tracing::info!(pool = %all.site.pool, tenant = %household.instance.who(), slot, "a CLI of one's own starts");
         self.all.site.tracker.spawn(async move {
-            match all.start(&household, slot).await {
+            match all.start(&household, slot, spare).await {
                 Ok(tenancy) => {
                     household.set_tenancy(Some(tenancy));
                     all.show();

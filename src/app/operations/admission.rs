@@ -52,8 +52,15 @@ impl Operations {
         Ok(())
     }
 
+    /// Drains `member`, whoever is left; a drain that there is stays as it is.
+    pub(in crate::app) fn drain_anyway(&self, pool: &Pool, member: &Arc<Member>, drain: Drain) {
+        // It cannot be refused.
+        let _ = self.take_out(pool, member, drain, Manner { force: true, takes_over: false });
+        self.follow(member);
+    }
+
     /// Ends the drain that an operation began, unless it is the operator's by now.
-    pub(super) fn lift(&self, member: &Member, cause: DrainCause) {
+    pub(in crate::app) fn lift(&self, member: &Member, cause: DrainCause) {
         let _deciding = self.admission.lock();
         if member.drain().is_some_and(|drain| drain.cause == cause) {
             member.set_admission(Admission::Ready);

@@ -154,6 +154,11 @@ impl Operations {
         self.tracker.spawn(self.cancel.clone().run_until_cancelled_owned(task));
     }
 
+    /// How long turns may run on a backend that is drained.
+    pub(in crate::app) fn drain_timeout(&self) -> Duration {
+        self.settings.drain_timeout
+    }
+
     /// Whether it has stopped.
     pub(in crate::app) fn is_halted(&self) -> bool {
         self.cancel.is_cancelled()

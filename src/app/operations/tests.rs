@@ -39,6 +39,7 @@ fn squadron_with(pool: &str, names: &[&str], settings: OperationsSettings) -> Ar
         pool: Arc::new(Pool::new(pool, PoolSettings::default(), members)),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,
+        sightings: None,
         instances: None,
         operations: Operations::new(pool.into(), settings, metrics, &tracker, &cancel),
         cleanup: Arc::new(Cleanup::none()),

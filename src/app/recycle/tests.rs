@@ -27,6 +27,7 @@ fn recycler(limits: WearLimits, names: &[&str]) -> Recycler {
         pool: Arc::new(Pool::new("p", PoolSettings::default(), names.iter().map(member).collect())),
         registry: Arc::new(Registry::new(Duration::ZERO)),
         supervisor: None,
+        sightings: None,
         instances: None,
         operations: Operations::new("p".into(), settings, metrics.clone(), &tracker, &cancel),
         cleanup: Arc::new(Cleanup::none()),

@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Method, Request, body::Bytes, client::conn::http1};
+use hyper::{Method, Request, StatusCode, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{net::TcpStream, time::timeout};
@@ -17,6 +17,9 @@ const LARGEST: usize = 64 << 20;
 /// Why there is no answer to work with.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
+    /// This process cannot ask anybody.
+    #[error("{0}")]
+    Runtime(io::Error),
     /// The config does not say where to ask.
     #[error("{}: {why}", file.display())]
     Config {
@@ -62,22 +65,39 @@ impl Desk {
         Self { address, reason }
     }
 
+    /// The JSON of a page, and whether its status says that all is well.
+    pub async fn look(&self, path: &str) -> Result<(bool, Value), AskError> {
+        let (status, body) = self.ask(Method::GET, path).await?;
+        let json = serde_json::from_slice(&body).map_err(|error| self.broken(&error))?;
+        Ok((status.is_success(), json))
+    }
+
     /// The JSON of a page.
     pub async fn get(&self, path: &str) -> Result<Value, AskError> {
-        self.ask(Method::GET, path).await
+        self.done(self.ask(Method::GET, path).await?)
     }
 
     /// Gives an order.
     pub async fn post(&self, path: &str) -> Result<Value, AskError> {
-        self.ask(Method::POST, path).await
+        self.done(self.ask(Method::POST, path).await?)
     }
 
-    async fn ask(&self, method: Method, path: &str) -> Result<Value, AskError> {
+    /// The JSON of an answer that says that it was done.
+    fn done(&self, (status, body): (StatusCode, Bytes)) -> Result<Value, AskError> {
+        let json = serde_json::from_slice::<Value>(&body);
+        if !status.is_success() {
+            let said = json.ok().and_then(|json| json["error"].as_str().map(str::to_owned));
+            return Err(AskError::Refused(said.unwrap_or_else(|| format!("it answered {status}"))));
+        }
+        json.map_err(|error| self.broken(&error))
+    }
+
+    async fn ask(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
         let exchange = timeout(EXCHANGE, self.exchange(method, path)).await;
         exchange.map_err(|_| AskError::Silent(self.address.clone()))?
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<Value, AskError> {
+    async fn exchange(&self, method: Method, path: &str) -> Result<(StatusCode, Bytes), AskError> {
         let stream = TcpStream::connect(&self.address)
             .await
             .map_err(|source| AskError::Connect { address: self.address.clone(), source })?;
@@ -99,13 +119,7 @@ impl Desk {
         };
         // The connection does the work of both sides; its own end says nothing that the answer does not.
         let (answer, _) = tokio::join!(answer, connection);
-        let (status, body) = answer?;
-        let json = serde_json::from_slice::<Value>(&body);
-        if !status.is_success() {
-            let said = json.ok().and_then(|json| json["error"].as_str().map(str::to_owned));
-            return Err(AskError::Refused(said.unwrap_or_else(|| format!("it answered {status}"))));
-        }
-        json.map_err(|error| self.broken(&error))
+        answer
     }
 
     fn broken(&self, why: &dyn std::error::Error) -> AskError {

@@ -1,7 +1,7 @@
 //! What the subcommands share that talk to the admin address of a running pilotfish.
 //!
 //! # Layout
-//! - [`AdminArgs`]: which pilotfish, and why.
+//! - [`Place`], [`AdminArgs`]: which pilotfish, and why.
 //! - `desk`: requests and answers.
 //! - `watch`: follows what was begun, by `/status`.
 //! - [`Outcome`]: what is printed at the end, and the exit code.
@@ -30,13 +30,20 @@ const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4320)
 
 /// Which pilotfish is asked.
 #[derive(Debug, Args)]
-pub struct AdminArgs {
+pub struct Place {
     /// Its admin address [default: 127.0.0.1:4320]
     #[arg(long, value_name = "ADDR", conflicts_with = "config")]
     admin: Option<String>,
     /// Its config file, which says the admin address
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Which pilotfish is asked, and why.
+#[derive(Debug, Args)]
+pub struct AdminArgs {
+    #[command(flatten)]
+    place: Place,
     /// Why, for the record
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: Option<String>,
@@ -53,27 +60,41 @@ pub enum Outcome {
     Late(String),
 }
 
-impl AdminArgs {
-    /// Where to ask. `word` is the subcommand, for the record.
+impl Place {
+    /// Where to ask, for someone who changes nothing. `word` is the subcommand.
     pub fn desk(&self, word: &str) -> Result<Desk, AskError> {
+        self.desk_for(format!("pilotfish {word} on the command line"))
+    }
+
+    fn desk_for(&self, reason: String) -> Result<Desk, AskError> {
         let address = match (&self.admin, &self.config) {
             (Some(address), _) => address.clone(),
             (None, Some(file)) => configured(file)?.to_string(),
             (None, None) => USUAL.to_string(),
         };
-        let reason = self.reason.clone().unwrap_or_else(|| format!("pilotfish {word} on the command line"));
         Ok(Desk::new(address, reason))
     }
 }
 
-/// Runs a subcommand to its end.
-pub fn run(word: &str, work: impl Future<Output = Result<Outcome, AskError>>) -> ExitCode {
+impl AdminArgs {
+    /// Where to ask. `word` is the subcommand, for the record.
+    pub fn desk(&self, word: &str) -> Result<Desk, AskError> {
+        match &self.reason {
+            Some(reason) => self.place.desk_for(reason.clone()),
+            None => self.place.desk(word),
+        }
+    }
+}
+
+/// Does a subcommand's work on this thread.
+pub(super) fn work<T>(work: impl Future<Output = Result<T, AskError>>) -> Result<T, AskError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(work).unwrap_or_else(|error| Outcome::Failed(error.to_string())),
-        Err(error) => Outcome::Failed(error.to_string()),
-    };
-    match outcome {
+    runtime.map_err(AskError::Runtime)?.block_on(work)
+}
+
+/// Runs a subcommand to its end.
+pub fn run(word: &str, todo: impl Future<Output = Result<Outcome, AskError>>) -> ExitCode {
+    match work(todo).unwrap_or_else(|error| Outcome::Failed(error.to_string())) {
         // Nobody reads on: that does not undo anything.
         Outcome::Done(line) => {
             let _ = writeln!(std::io::stdout(), "{line}");

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod cleanups;
+mod discoveries;
 mod isolation;
 mod jwts;
 mod listeners;
@@ -26,11 +27,14 @@ use super::{
     schema::{File, Listener, Pool, Posture, Tenant, admitted},
 };
 
+pub(super) use pools::backends as check_backends;
+
 /// Checks the whole file. Values that were refused by themselves are left alone.
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
     listeners::check(file, reader);
     addresses::check(file, reader);
     pools::check(file, reader);
+    discoveries::check(file, reader);
     supervised::check(file, reader);
     isolation::check(file, reader);
     recycles::check(file, reader);

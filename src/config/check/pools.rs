@@ -14,7 +14,9 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
             continue;
         }
         members(reader, &path, pool);
-        backends(reader, &path, pool);
+        if !pool.backends.is_empty() {
+            backends(reader, &format!("{path}.backends"), &pool.backends);
+        }
         storage(reader, &path, pool, &users(file, name));
         health(reader, &format!("{path}.health"), &pool.health);
         use_of(file, reader, name, pool);
@@ -22,39 +24,43 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
 }
 
 fn members(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
-    let backends = format!("{path}.backends");
-    let supervise = format!("{path}.supervise");
-    if !reader.is_sound(&backends) || !reader.is_sound(&supervise) {
+    let keys = ["backends", "discovery", "supervise"];
+    if keys.iter().any(|key| !reader.is_sound(&format!("{path}.{key}"))) {
         return;
     }
-    match (pool.backends.is_empty(), pool.supervise.is_some()) {
-        (true, false) => {
+    let set = [!pool.backends.is_empty(), pool.discovery.is_some(), pool.supervise.is_some()];
+    let set: Vec<&str> = keys.into_iter().zip(set).filter(|(_, set)| *set).map(|(key, _)| key).collect();
+    match set[..] {
+        [] => {
             let hint = "add `backends = [ { name = \"cli-1\", address = \"host:4321\" } ]`".to_owned();
-            reader.error(path, "neither backends nor supervise", "one of them", Some(hint));
+            reader.error(path, "neither backends nor discovery nor supervise", "one of them", Some(hint));
         }
-        (false, true) => reader.error(&supervise, "both backends and supervise", "one of them", None),
-        _ => {}
+        [_] => {}
+        [first, .., last] => {
+            reader.error(&format!("{path}.{last}"), format!("both {first} and {last}"), "one of them", None);
+        }
     }
 }
 
-fn backends(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
-    if !pool.backends.is_empty() && pool.backends.iter().all(Backend::drains) {
-        let key = format!("{path}.backends");
-        reader.warn(&key, "only backends that start in drain", "one that takes sessions", None);
+/// The backends of the array at `path`.
+pub(in crate::config) fn backends(reader: &mut Reader<'_>, path: &str, all: &[Backend]) {
+    if !all.is_empty() && all.iter().all(Backend::drains) {
+        reader.warn(path, "only backends that start in drain", "one that takes sessions", None);
     }
-    for (index, backend) in pool.backends.iter().enumerate() {
-        state(reader, &format!("{path}.backends[{index}]"), backend);
-        let before = &pool.backends[..index];
-        let name = format!("{path}.backends[{index}].name");
+    let array = path.rsplit('.').next().unwrap_or(path);
+    for (index, backend) in all.iter().enumerate() {
+        state(reader, &format!("{path}[{index}]"), backend);
+        let before = &all[..index];
+        let name = format!("{path}[{index}].name");
         let same = before.iter().position(|other| other.name == backend.name);
         if let Some(first) = same.filter(|_| reader.is_sound(&name)) {
-            let found = format!("{}, which is the name of backends[{first}] too", quote(&backend.name));
+            let found = format!("{}, which is the name of {array}[{first}] too", quote(&backend.name));
             reader.error(&name, found, "a name of its own in the pool", None);
         }
-        let address = format!("{path}.backends[{index}].address");
+        let address = format!("{path}[{index}].address");
         let same = before.iter().position(|other| other.address == backend.address);
         if let Some(first) = same.filter(|_| reader.is_sound(&address)) {
-            let found = format!("{}, which is the address of backends[{first}] too", backend.address);
+            let found = format!("{}, which is the address of {array}[{first}] too", backend.address);
             reader.warn(&address, found, "an address of its own", Some("one server would count twice".to_owned()));
         }
     }
@@ -76,7 +82,8 @@ fn state(reader: &mut Reader<'_>, path: &str, backend: &Backend) {
 /// nothing that we should guess. A pool that only moves bytes has no sessions to lose.
 fn storage(reader: &mut Reader<'_>, path: &str, pool: &Pool, users: &[Mode]) {
     let key = format!("{path}.storage");
-    let matters = pool.backends.len() > 1 && (users.is_empty() || users.contains(&Mode::Session));
+    let matters =
+        (pool.backends.len() > 1 || pool.discovery.is_some()) && (users.is_empty() || users.contains(&Mode::Session));
     if pool.storage.is_none() && matters && reader.is_sound(&key) {
         let hint = "\"shared\" if they have one COPILOT_HOME, \"local\" if each has its own".to_owned();
         reader.error(&key, "nothing", "\"shared\" or \"local\" for more than one backend", Some(hint));

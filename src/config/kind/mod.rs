@@ -3,6 +3,7 @@
 mod address;
 mod basic;
 mod choice;
+mod dns;
 mod ephemeral;
 mod identity;
 mod key_file;
@@ -32,6 +33,7 @@ pub(super) use {
     address::{address, bind, listen, port_range},
     basic::{count, file_mode, number, path, switch, words},
     choice::{Choice, choice, one_of},
+    dns::{dns_name, dns_server},
     ephemeral::ephemeral,
     identity::{env_names, home_template, id_range},
     key_file::{jwks_file, pem_file},

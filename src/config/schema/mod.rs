@@ -1,6 +1,7 @@
 //! The tables of the file. Each key is declared here and nowhere else.
 
 mod cleanup;
+mod discovery;
 mod health;
 mod instances;
 mod jwt;
@@ -16,6 +17,8 @@ mod tls;
 mod wall;
 
 pub use cleanup::Cleanup;
+pub(super) use discovery::BackendsFile;
+pub use discovery::{Discovery, Records};
 pub use health::{Health, OnDown, ProtocolRange};
 pub use instances::{InstanceLimits, Instances, Isolation};
 pub use jwt::{Algorithm, Jwt};

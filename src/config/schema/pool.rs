@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    BackendTls, Cleanup, DAY, FreeIds, Guards, HOUR, Health, Instances, Isolation, MethodRules, Posture, Recycle,
-    SessionIds, Sessions, Supervise, ZERO, ms,
+    BackendTls, Cleanup, DAY, Discovery, FreeIds, Guards, HOUR, Health, Instances, Isolation, MethodRules, Posture,
+    Recycle, SessionIds, Sessions, Supervise, ZERO, ms,
 };
 use crate::{
     config::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 section! {
-    /// Interchangeable backends: either `backends` that run already, or `supervise` to have pilotfish start them.
+    /// Interchangeable backends: `backends` that run already, `discovery` to find them, or `supervise` to have pilotfish start them.
     pub struct Pool {
         /// How a session (in mode "connection": a connection) finds its backend.
         pub policy: Policy = one_of::<Policy>(), text("consistent-hash");
@@ -89,6 +89,8 @@ section! {
         pub cleanup: Cleanup = table::<Cleanup>(), value("{}");
         /// When a backend is started again.
         pub recycle: Recycle = table::<Recycle>(), value("{}");
+        /// Where the backends are found, if they come and go.
+        pub discovery: Option<Discovery> = table_or_none::<Discovery>(), absent("{ dns = \"copilot-cli.default.svc\", port = 4321 }");
         /// The Copilot CLIs that pilotfish starts itself.
         pub supervise: Option<Supervise> = table_or_none::<Supervise>(), absent("{ count = 3 }");
         /// With `isolation`: how CLIs of one's own come and go.

@@ -54,7 +54,10 @@ const LISTENERS: &[Case] = &[
 ];
 
 const POOLS: &[Case] = &[
-    Case { text: "[pool.ok]\n", problems: &[(1, "pool.ok", &["neither backends nor supervise", "one of them"])] },
+    Case {
+        text: "[pool.ok]\n",
+        problems: &[(1, "pool.ok", &["neither backends nor discovery nor supervise", "one of them"])],
+    },
     Case { text: "pool = \"ok\"\n", problems: &[(1, "pool", &["found \"ok\"; expected tables by name"])] },
     Case { text: "[[pool]]\n", problems: &[(1, "pool", &["[pool.NAME] with single brackets"])] },
     Case { text: "[pool]\nok = 1\n", problems: &[(2, "pool.ok", &["integer 1; expected a table"])] },

@@ -8,6 +8,31 @@ const CASES: &[Case] = &[
         problems: &[(1, "admn", &["unknown key", "did you mean `admin`?", "runtime, log, admin"])],
     },
     Case {
+        text: "[pool.x]\nstorage = \"shared\"\n[pool.x.discovery]\ndns = \"a..b\"\nport = 0\nrecords = \"txt\"\nresolvers = [\"dns.example.org\", \"127.0.0.1:0\"]\nmin_ttl = \"1ms\"\nmax_ttl = \"2h\"\ntimeout = 5\nkeep_empty = \"2h\"\nremoval_delay = \"-1s\"\nweight = 0\nfile = \"\"\n",
+        problems: &[
+            (4, "pool.x.discovery.dns", &["\"a..b\"", "a DNS name"]),
+            (5, "pool.x.discovery.port", &["integer 0", "from 1 to 65535"]),
+            (6, "pool.x.discovery.records", &["\"txt\"", "\"a\"", "\"srv\""]),
+            (7, "pool.x.discovery.resolvers[0]", &["the IP address of a name server"]),
+            (7, "pool.x.discovery.resolvers[1]", &["127.0.0.1:0"]),
+            (8, "pool.x.discovery.min_ttl", &["\"1ms\""]),
+            (9, "pool.x.discovery.max_ttl", &["\"2h\""]),
+            (10, "pool.x.discovery.timeout", &["integer 5"]),
+            (11, "pool.x.discovery.keep_empty", &["\"2h\""]),
+            (12, "pool.x.discovery.removal_delay", &["\"-1s\""]),
+            (13, "pool.x.discovery.weight", &["integer 0"]),
+            (14, "pool.x.discovery.file", &["a path"]),
+        ],
+    },
+    Case {
+        text: "[pool.x]\nstorage = \"shared\"\n[pool.x.discovery]\ndns = \"10.0.0.1\"\n",
+        problems: &[(4, "pool.x.discovery.dns", &["put it into `backends`"])],
+    },
+    Case {
+        text: "[pool.x]\nstorage = \"shared\"\n[pool.x.discovery]\ndns = \"a.b:4321\"\n",
+        problems: &[(4, "pool.x.discovery.dns", &["dns = \"a.b\", port = 4321"])],
+    },
+    Case {
         text: "[admin]\nbnid = \"127.0.0.1:1\"\n",
         problems: &[(2, "admin.bnid", &["unknown key", "did you mean `bind`?"])],
     },

@@ -4,6 +4,7 @@ mod bad_files;
 mod bad_values;
 mod certificates;
 mod good;
+mod isolation;
 mod logins;
 mod mutations;
 mod samples;

@@ -17,6 +17,25 @@ const CASES: &[Case] = &[
         problems: &[(3, "store.addresses", &["at least one address"])],
     },
     Case {
+        text: "[pool.x]\nstorage = \"shared\"\ndiscovery = { dns = \"a.b\" }\n[pool.y]\nstorage = \"shared\"\nbackends = [ { name = \"a\", address = \"h:1\" } ]\ndiscovery = { dns = \"_a._tcp.b\", port = 1 }\n[pool.z]\ndiscovery = { }\n",
+        problems: &[
+            (3, "pool.x.discovery", &["no port beside `dns`", "add `port = 4321`"]),
+            (7, "pool.y.discovery", &["both backends and discovery"]),
+            (7, "pool.y.discovery.port", &["a port beside SRV records"]),
+            (8, "pool.z.storage", &["\"shared\" or \"local\""]),
+            (9, "pool.z.discovery", &["neither dns nor file"]),
+        ],
+    },
+    Case {
+        text: "[pool.x]\nstorage = \"shared\"\ndiscovery = { dns = \"a.b\", port = 1, file = \"f\" }\n[pool.y]\nstorage = \"shared\"\ndiscovery = { dns = \"a.b\", port = 1, min_ttl = \"2m\", max_ttl = \"1m\" }\n[pool.z]\nstorage = \"shared\"\ndiscovery = { file = \"f\", weight = 2, timeout = \"1s\" }\n",
+        problems: &[
+            (3, "pool.x.discovery.file", &["both dns and file"]),
+            (6, "pool.y.discovery.min_ttl", &["120s, with a max_ttl of 60s"]),
+            (9, "pool.z.discovery.weight", &["a key of `dns` beside `file`"]),
+            (9, "pool.z.discovery.timeout", &["a key of `dns` beside `file`"]),
+        ],
+    },
+    Case {
         text: "[[listener]]\nname = \"ok\"\nbind = \"127.0.0.1:1\"\npool = \"ok\"\n",
         problems: &[(7, "listener[1].name", &["\"ok\"", "listener[0]"])],
     },

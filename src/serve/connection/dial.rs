@@ -75,7 +75,9 @@ pub async fn dial(mode: &ConnectionMode, client: Peer) -> Option<Dialled> {
 
 async fn connect(mode: &ConnectionMode, member: &Member) -> io::Result<Socket> {
     let limit = mode.settings.connect_timeout;
-    timeout(limit, mode.dialer.dial(member)).await.map_err(|_: Elapsed| io::ErrorKind::TimedOut)?
+    timeout(limit, mode.dialer.dial(member, member.incarnation()))
+        .await
+        .map_err(|_: Elapsed| io::ErrorKind::TimedOut)?
 }
 
 fn outcome(failure: &io::Error) -> LinkOutcome {

@@ -158,8 +158,8 @@ impl Client {
     /// A client that came while the session was on its way, and found it at home after all, has no link to it yet.
     fn find_way(&mut self, slot: Slot) {
         let lost = |entry: &&Entry| entry.link == NO_LINK && !entry.open && entry.attachment.is_some();
-        let Some(home) = self.sessions.get(slot).filter(lost).map(|entry| entry.home.clone()) else { return };
-        if let (Some(link), Some(entry)) = (self.link_to(&home), self.sessions.get_mut(slot)) {
+        let Some(live) = self.sessions.get(slot).filter(lost).and_then(|_| self.live(slot)) else { return };
+        if let (Some(link), Some(entry)) = (self.link_home(&live), self.sessions.get_mut(slot)) {
             entry.link = link;
         }
     }

@@ -273,7 +273,9 @@ impl Client {
         // A hung backend keeps its links; what can go elsewhere does.
         let alive = |id: &LinkId| {
             let link = self.links.get(*id as usize).and_then(Option::as_ref);
-            link.is_some_and(|link| link.member.verdict() != Verdict::Down && !link.member.is_draining())
+            link.is_some_and(|link| {
+                link.member.verdict() != Verdict::Down && !link.member.is_draining() && !link.is_outlived()
+            })
         };
         if let Some(link) = self.general.filter(alive) {
             return Some(link);

@@ -39,7 +39,7 @@ use crate::{
         accept::{Seat, Visitor},
         lobby::Place,
     },
-    session::Bell,
+    session::{Bell, Live},
     telemetry::{ClientEnd, Label, LinkEnd, LinkOutcome},
     tenancy::Over,
 };
@@ -392,7 +392,20 @@ impl Client {
 
     /// The link to a backend: the one that is there, or a new one.
     pub(super) fn link_to(&mut self, member: &Arc<Member>) -> Option<LinkId> {
-        let known = |link: &Option<Link>| link.as_ref().is_some_and(|link| Arc::ptr_eq(&link.member, member));
+        self.link_at(member, member.incarnation())
+    }
+
+    /// The link to where a session lives. Its backend may have another address by now, while others have it open at the
+    /// earlier one: then it is there that it lives.
+    pub(super) fn link_home(&mut self, live: &Live) -> Option<LinkId> {
+        let (home, berth) = live.berth();
+        let stays = live.clients() > 1 && home.former_address(berth).is_some();
+        self.link_at(&home, if stays { berth } else { home.incarnation() })
+    }
+
+    fn link_at(&mut self, member: &Arc<Member>, incarnation: u64) -> Option<LinkId> {
+        let leads = |link: &Link| Arc::ptr_eq(&link.member, member) && link.incarnation == incarnation;
+        let known = |link: &Option<Link>| link.as_ref().is_some_and(leads);
         if let Some(id) = self.links.iter().position(known) {
             return Some(id as LinkId);
         }
@@ -401,7 +414,13 @@ impl Client {
             return None;
         }
         let limit = self.shared.settings.connect_timeout;
-        let link = Link::dial(member.clone(), &self.shared.dialer, limit, self.shared.backend(&member.name), self.now);
+        let link = Link::dial(
+            (member.clone(), incarnation),
+            &self.shared.dialer,
+            limit,
+            self.shared.backend(&member.name),
+            self.now,
+        );
         let free = |id: &usize| self.links[*id].is_none() && !self.ending.contains(&(*id as LinkId));
         let id = (0..self.links.len()).find(free).unwrap_or(self.links.len());
         if id == self.links.len() {

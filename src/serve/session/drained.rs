@@ -22,7 +22,9 @@ impl Client {
     /// Closes links to drained backends that nothing needs. Requests without a session find another backend.
     pub(super) fn close_drained_links(&mut self) {
         let leaves = self.is_asked_to_leave();
-        let draining = |link: &Option<Link>| link.as_ref().is_some_and(|link| leaves || link.member.is_draining());
+        let draining = |link: &Option<Link>| {
+            link.as_ref().is_some_and(|link| leaves || link.member.is_draining() || link.is_outlived())
+        };
         if !self.links.iter().any(draining) {
             return;
         }

@@ -1,14 +1,21 @@
 //! A client whose identity has a backend of its own: it enters it before it says anything to it, waits while it is started, and
 //! leaves it when nothing of it is there any more. So it can be stopped under clients that are idle.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{calls::Call, chunk::Frame, client::Client, settings::Shared, workspace::Output, workspace::Workspace};
 use crate::{
     model::Identity,
+    pool::Member,
     route::{Entry, Instance, Occupancy, Phase},
-    wire::{Reason, Scan, scan::Place},
+    wire::{Reason, Scan, frame::read_head, scan::Place},
 };
+
+/// A process that did not answer a dial is dialled again after this, if it is still the same.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Where a client lives that has a backend of its own.
 #[derive(Debug)]
@@ -17,8 +24,10 @@ pub(super) struct Dwelling {
     inside: Option<Occupancy>,
     /// Since when what the client said waits at the gate.
     waits: Option<Instant>,
-    /// Its `connect`, which waits there, too.
-    connect: Option<Vec<u8>>,
+    /// Requests that were handled already as far as they could be: its `connect`, and what could not be sent.
+    held: Vec<Vec<u8>>,
+    /// The process that did not answer a dial, and when: it has ended, and whoever watches over it is about to notice.
+    dead: Option<(u64, Instant)>,
     /// What it says is refused, and why.
     refusal: Option<(Reason, String)>,
 }
@@ -26,7 +35,15 @@ pub(super) struct Dwelling {
 impl Dwelling {
     #[inline]
     fn is_inside(&self) -> bool {
-        self.inside.is_some() && self.instance.is_open()
+        self.inside.is_some() && self.dead.is_none() && self.instance.is_open() && self.instance.is_reachable()
+    }
+
+    /// Asks to be let in.
+    fn knock(&mut self, now: Instant) -> Entry {
+        let process = self.instance.incarnation();
+        self.dead = self.dead.filter(|(dead, at)| *dead == process && now.saturating_duration_since(*at) < RETRY);
+        let ended = self.dead.is_some() || (self.instance.is_open() && !self.instance.is_healthy());
+        if ended { Entry::Wait } else { self.instance.enter(now) }
     }
 }
 
@@ -44,7 +61,14 @@ impl Client {
         let instance = quarters.of(who);
         self.shared = Arc::new(self.shared.at(&instance));
         instance.router().registry().enter(&self.bell);
-        self.dwelling = Some(Box::new(Dwelling { instance, inside: None, waits: None, connect: None, refusal: None }));
+        self.dwelling = Some(Box::new(Dwelling {
+            instance,
+            inside: None,
+            waits: None,
+            held: Vec::new(),
+            dead: None,
+            refusal: None,
+        }));
     }
 
     /// Whether a frame of the client has to wait until its backend serves.
@@ -74,7 +98,7 @@ impl Client {
         let now = self.now;
         let Some(dwelling) = &mut self.dwelling else { return true };
         dwelling.refusal = None;
-        match dwelling.instance.enter(now) {
+        match dwelling.knock(now) {
             Entry::In(inside) => {
                 // Somebody who was in it when it was lost is counted once.
                 dwelling.inside = Some(inside);
@@ -97,26 +121,72 @@ impl Client {
         if !self.is_at_gate() || !self.is_let_in() {
             return false;
         }
-        if let Some(body) = self.dwelling.as_mut().and_then(|dwelling| dwelling.connect.take()) {
-            (self.judging, self.repeating) = (true, true);
-            self.client_frame(&Frame::of_body(&body), &mut workspace.out);
-            (self.judging, self.repeating) = (false, false);
-        }
+        let held = self.dwelling.as_mut().map(|dwelling| std::mem::take(&mut dwelling.held)).unwrap_or_default();
+        held.iter().for_each(|body| self.hand_in(body, &mut workspace.out));
         let chunk = self.inbound.take_carry(workspace);
         self.client_chunk(&workspace.read, chunk, &mut workspace.out);
         true
+    }
+
+    /// Handles once more what could not be sent.
+    fn hand_in(&mut self, body: &[u8], out: &mut Output) {
+        if let Some((reason, message)) = self.dwelling.as_ref().and_then(|dwelling| dwelling.refusal.clone()) {
+            let id = Scan::read(body).ok().and_then(|scan| scan.request_id(body));
+            return self.answer_error(id.as_ref(), reason, &message, out);
+        }
+        if self.setup.connect().is_some() {
+            return self.again(body, out);
+        }
+        (self.judging, self.repeating) = (true, true);
+        self.client_frame(&Frame::of_body(body), out);
+        (self.judging, self.repeating) = (false, false);
     }
 
     /// The client has just logged in by `connect`. `true`: that has to wait, or was refused.
     pub(super) fn connects_later(&mut self, call: &Call<'_>, out: &mut Output) -> bool {
         if !self.is_let_in() {
             if let Some(dwelling) = &mut self.dwelling {
-                dwelling.connect = Some(call.body().to_vec());
+                dwelling.held.push(call.body().to_vec());
             }
             self.hurry();
             return true;
         }
         self.is_refused_entry(call, out)
+    }
+
+    /// A backend of its own could not be dialled: what was not sent waits for the next one. `false`: others may take it.
+    pub(super) fn waits_for_next(&mut self, member: &Member, unsent: &mut Vec<Vec<u8>>) -> bool {
+        let now = self.now;
+        let Some(dwelling) = &mut self.dwelling else { return false };
+        dwelling.dead = Some((member.incarnation(), now));
+        dwelling.waits.get_or_insert(now);
+        dwelling.held.append(unsent);
+        self.hurry();
+        true
+    }
+
+    /// The connection ends: what waited at the gate is answered.
+    pub(super) fn answer_at_gate(&mut self, out: &mut Output) {
+        if !self.is_at_gate() {
+            return;
+        }
+        let Some(dwelling) = &mut self.dwelling else { return };
+        dwelling.waits = None;
+        let held = std::mem::take(&mut dwelling.held);
+        let (carry, most) = (std::mem::take(&mut self.inbound.carry), self.shared.settings.max_frame);
+        let mut bodies: Vec<&[u8]> = held.iter().map(Vec::as_slice).collect();
+        let mut rest = &carry[..];
+        while let Ok(Some(head)) = read_head(rest, most) {
+            let Some(body) = rest.get(head.head_len..head.head_len + head.body_len) else { break };
+            bodies.push(body);
+            rest = &rest[head.head_len + head.body_len..];
+        }
+        for body in bodies {
+            let id = Scan::read(body).ok().filter(|scan| !scan.is_answer).and_then(|scan| scan.request_id(body));
+            if id.is_some() {
+                self.answer_error(id.as_ref(), Reason::Draining, "the connection is being closed", out);
+            }
+        }
     }
 
     /// Its backend cannot be had: the call is answered with the reason. `true`: it was.

@@ -258,6 +258,7 @@ impl Client {
             let id = crate::wire::Scan::read(&delayed.body).ok().and_then(|scan| scan.request_id(&delayed.body));
             self.answer_error(id.as_ref(), Reason::AuthenticationFailed, "AUTHENTICATION_FAILED", out);
         }
+        self.answer_at_gate(out);
         if why != ClientEnd::Protocol {
             self.answer_all_open(Reason::Draining, "the connection is being closed", out);
         }
@@ -273,7 +274,10 @@ impl Client {
 
     /// A turn runs, a request is open or a frame is on its way.
     pub(super) fn is_running(&self) -> bool {
-        self.sessions.busy() > 0 || !self.requests.is_empty() || self.inbound.waiting_since.is_some()
+        self.sessions.busy() > 0
+            || !self.requests.is_empty()
+            || self.inbound.waiting_since.is_some()
+            || self.is_at_gate()
     }
 
     /// The drain's deadline: what is left is answered and cut.

@@ -211,11 +211,15 @@ impl Client {
             .and_then(|id| Some(Held { id: Some(id.clone()), body: self.setup.connect()?.body(id, None) }));
         self.forget_sessions_of(id, false, out);
         let gathers = self.own.take_where(|own| own.link == id);
+        let mut unsent = Vec::new();
         for held in connect.into_iter().chain(link.held) {
             if let Some(open) = held.id.as_ref().and_then(|id| self.requests.take(id)) {
                 self.forget_request(open);
-                self.again(&held.body, out);
+                unsent.push(held.body);
             }
+        }
+        if !self.waits_for_next(&link.member, &mut unsent) {
+            unsent.iter().for_each(|body| self.again(body, out));
         }
         for own in gathers {
             self.missed(own, out);

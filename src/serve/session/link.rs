@@ -62,13 +62,15 @@ pub struct Link {
     pub seen: Box<[u8]>,
     /// Metrics of the backend.
     pub metrics: Arc<BackendMetrics>,
+    /// The one of its backend's incarnations that it leads to.
+    pub incarnation: u64,
     _slot: LinkSlot,
 }
 
 impl Link {
     /// Begins a link: dials, with a deadline.
     pub fn dial(
-        member: Arc<Member>,
+        (member, incarnation): (Arc<Member>, u64),
         dialer: &Dialer,
         limit: Duration,
         metrics: Arc<BackendMetrics>,
@@ -76,7 +78,7 @@ impl Link {
     ) -> Self {
         let (dialer, to) = (dialer.clone(), member.clone());
         let dial = async move {
-            let socket = tokio::time::timeout(limit, dialer.dial(&to)).await??;
+            let socket = tokio::time::timeout(limit, dialer.dial(&to, incarnation)).await??;
             Keepalive::default().ask(&socket);
             Ok(socket)
         };
@@ -95,7 +97,13 @@ impl Link {
             since: now,
             seen: Box::default(),
             metrics,
+            incarnation,
         }
+    }
+
+    /// Its backend has another address by now.
+    pub fn is_outlived(&self) -> bool {
+        self.incarnation != self.member.incarnation()
     }
 
     /// Whether frames flow.

@@ -258,7 +258,7 @@ impl Client {
         let Some(entry) = self.sessions.get(slot) else { return };
         // A client whose own resume waits attaches by that.
         let (attaches, me) = (!entry.open, self.caller.number);
-        match self.link_to(home) {
+        match self.link_home(live) {
             Some(link) if attaches => {
                 if let Some(entry) = self.sessions.get_mut(slot) {
                     entry.link = link;

@@ -214,10 +214,10 @@ impl Client {
             attachment.detach();
             return self.refuse_over(call, &over, Rule::Sessions, out);
         }
-        let home = attachment.live().home();
-        let on_its_way = attachment.live().is_under_way();
+        let live = attachment.live().clone();
+        let on_its_way = live.is_under_way();
         // Where it lived last does not matter to one that is on its way.
-        let link = if on_its_way { Some(NO_LINK) } else { self.link_to(&home) };
+        let link = if on_its_way { Some(NO_LINK) } else { self.link_home(&live) };
         let Some(link) = link else {
             return self.refuse(call, Reason::NoBackend, "the session's backend has no address at the moment", out);
         };

@@ -56,7 +56,7 @@ impl Client {
         let late = self.now.saturating_duration_since(away.since) >= self.shared.settings.queue_timeout;
         match self.let_in(slot, live) {
             Gate::Open => {
-                let link = self.link_to(&live.home()).unwrap_or(NO_LINK);
+                let link = self.link_home(live).unwrap_or(NO_LINK);
                 if let Some(entry) = self.sessions.get_mut(slot) {
                     (entry.link, entry.home) = (link, live.home());
                     entry.away.iter_mut().for_each(|away| away.in_line = false);

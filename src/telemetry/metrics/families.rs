@@ -67,6 +67,7 @@ families! {
     evictions: Counters<2> = counters("pilotfish_session_evictions_total", ["pool", "cause"]; "Idle sessions that were closed at their backend and are kept by us until they are needed.");
     wakes: Counters<2> = counters("pilotfish_session_wakes_total", ["pool", "outcome"]; "Kept sessions that were needed again.");
     wake_duration: Histograms<1> = histograms("pilotfish_session_wake_seconds", ["pool"], REQUEST; "From the request that needs a kept session until it is live.");
+    live: Gauges<1> = gauges("pilotfish_sessions_live", ["pool"]; "Sessions that live at a backend: what pods are counted by.");
     parked: Gauges<1> = gauges("pilotfish_sessions_parked", ["pool"]; "Sessions that have clients and are live nowhere until they are needed.");
     admission_waiting: Gauges<1> = gauges("pilotfish_admission_waiting", ["pool"]; "Sessions that wait for a place at a backend.");
     turn_locks: Counters<2> = counters("pilotfish_turn_locks_total", ["pool", "outcome"]; "Prompts that needed their session's turn lock.");
@@ -106,6 +107,11 @@ families! {
     backend_descriptors: Gauges<2> = gauges("pilotfish_backend_descriptors", ["pool", "backend"]; "Open descriptors of the one of a supervised backend's processes that has the most.");
     recycles: Counters<3> = counters("pilotfish_recycles_total", ["pool", "backend", "reason"]; "Backends that were started again because they had served long enough.");
     restarts: Counters<2> = counters("pilotfish_restarts_total", ["pool", "backend"]; "Restarts of supervised backends.");
+
+    discovery_updates: Counters<2> = counters("pilotfish_discovery_updates_total", ["pool", "outcome"]; "Answers to the question which backends there are.");
+    discovery_changes: Counters<2> = counters("pilotfish_discovery_changes_total", ["pool", "change"]; "What such answers changed: one for each backend.");
+    discovery_members: Gauges<2> = gauges("pilotfish_discovery_members", ["pool", "state"]; "Backends that discovery tells of (present), and those that it tells of no more and that are not removed yet (leaving).");
+    discovery_last_success: Gauges<1> = gauges("pilotfish_discovery_last_success_timestamp_seconds", ["pool"]; "When discovery last told of a backend, in Unix time; 0 before.");
 
     draining: Gauges<0> = gauges("pilotfish_draining", []; "1 while the proxy is going away.");
     drains: Counters<0> = counters("pilotfish_drains_total", []; "Drains that were begun: of the proxy, a pool or a backend.");

@@ -1,8 +1,11 @@
 //! Families of metrics: declared once, listed for the documentation, one value for each label of the family.
 
-use std::marker::PhantomData;
+use std::{collections::HashMap, marker::PhantomData};
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    core::{Collector as _, MetricVec, MetricVecBuilder},
+};
 
 use super::label::Label;
 
@@ -90,12 +93,31 @@ impl<L: Label, M> ByLabel<L, M> {
 /// The upper bounds of a histogram's buckets, in seconds.
 pub type Buckets = &'static [f64];
 
+/// Removes the series of a family that have all of these labels.
+pub type Forget = Box<dyn Fn(&[(&str, &str)]) + Send + Sync>;
+
+fn forget<T: MetricVecBuilder + 'static>(family: MetricVec<T>) -> Forget {
+    Box::new(move |wanted| {
+        for family_now in family.collect() {
+            for metric in family_now.get_metric() {
+                let labels: HashMap<&str, &str> = metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
+                if wanted.iter().all(|(name, value)| labels.get(name) == Some(value)) {
+                    // It can only fail because it is gone already.
+                    let _ = family.remove(&labels);
+                }
+            }
+        }
+    })
+}
+
 /// Registers families and remembers what it registered.
 pub struct Registrar<'a> {
     /// Where they go.
     pub registry: &'a prometheus::Registry,
     /// What was declared so far.
     pub definitions: Vec<Definition>,
+    /// How series of backends are removed.
+    pub forgetters: Vec<Forget>,
 }
 
 impl Registrar<'_> {
@@ -107,6 +129,7 @@ impl Registrar<'_> {
         help: &'static str,
     ) -> Result<Counters<N>, MetricsError> {
         let family = IntCounterVec::new(Opts::new(name, help), &labels).map_err(MetricsError::Register)?;
+        self.of_backends(&labels, &family);
         self.add(Box::new(family.clone()), Definition { name, kind: "counter", labels: labels.to_vec(), help })?;
         Ok(Counters(family))
     }
@@ -119,6 +142,7 @@ impl Registrar<'_> {
         help: &'static str,
     ) -> Result<Gauges<N>, MetricsError> {
         let family = IntGaugeVec::new(Opts::new(name, help), &labels).map_err(MetricsError::Register)?;
+        self.of_backends(&labels, &family);
         self.add(Box::new(family.clone()), Definition { name, kind: "gauge", labels: labels.to_vec(), help })?;
         Ok(Gauges(family))
     }
@@ -133,8 +157,15 @@ impl Registrar<'_> {
     ) -> Result<Histograms<N>, MetricsError> {
         let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let family = HistogramVec::new(options, &labels).map_err(MetricsError::Register)?;
+        self.of_backends(&labels, &family);
         self.add(Box::new(family.clone()), Definition { name, kind: "histogram", labels: labels.to_vec(), help })?;
         Ok(Histograms(family))
+    }
+
+    fn of_backends<T: MetricVecBuilder + 'static>(&mut self, labels: &[&str], family: &MetricVec<T>) {
+        if labels.contains(&"backend") {
+            self.forgetters.push(forget(family.clone()));
+        }
     }
 
     /// Registers a collector that brings its own families.

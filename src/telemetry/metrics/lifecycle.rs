@@ -17,6 +17,8 @@ pub struct LifecycleMetrics {
     pub wakes: ByLabel<WakeOutcome, IntCounter>,
     /// From the request that needs it until it lives, in seconds.
     pub wake_duration: Histogram,
+    /// Sessions that live at a backend; set at scrape time.
+    pub live: IntGauge,
     /// Sessions that live nowhere; set at scrape time.
     pub parked: IntGauge,
     /// Sessions that wait for a place; set at scrape time.
@@ -33,6 +35,7 @@ impl LifecycleMetrics {
             evictions: ByLabel::new(|cause| of.evictions.with([pool, cause])),
             wakes: ByLabel::new(|outcome| of.wakes.with([pool, outcome])),
             wake_duration: of.wake_duration.with([pool]),
+            live: of.live.with([pool]),
             parked: of.parked.with([pool]),
             waiting: of.admission_waiting.with([pool]),
             locks: ByLabel::new(|outcome| of.turn_locks.with([pool, outcome])),

@@ -1,6 +1,7 @@
 //! All metrics of one proxy.
 
 mod cleanup;
+mod discovery;
 mod families;
 mod family;
 mod handles;
@@ -23,6 +24,7 @@ use prometheus::{IntCounter, Registry, TextEncoder};
 
 pub use self::{
     cleanup::{CleanupEnd, CleanupMetrics, CleanupOutcome, EphemeralOutcome},
+    discovery::{DiscoveryChange, DiscoveryMetrics, DiscoveryOutcome},
     family::{ByLabel, MetricsError},
     handles::{
         BackendMetrics, BackpressureMetrics, DrainMetrics, ListenerMetrics, MethodMetrics, Outcome, PoolMetrics,
@@ -42,7 +44,7 @@ pub use self::{
 };
 use self::{
     families::Families,
-    family::{Definition, Registrar},
+    family::{Definition, Forget, Registrar},
     process::ProcessMetrics,
 };
 
@@ -57,6 +59,7 @@ struct Handles {
     listeners: Named<ListenerMetrics>,
     pools: Named<PoolMetrics>,
     backends: HashMap<Box<str>, Named<BackendMetrics>>,
+    discoveries: Named<DiscoveryMetrics>,
     tenants: Named<TenantMetrics>,
 }
 
@@ -88,6 +91,7 @@ pub struct Metrics {
     handles: Mutex<Handles>,
     hooks: Mutex<Vec<Hook>>,
     definitions: Vec<Definition>,
+    forgetters: Vec<Forget>,
     registry: Registry,
 }
 
@@ -95,10 +99,10 @@ impl Metrics {
     /// Makes them. `methods` is the closed table of method names: [`PoolMetrics::method`] takes an index into it.
     pub fn new(methods: &[&str]) -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        let mut registrar = Registrar { registry: &registry, definitions: Vec::new() };
+        let mut registrar = Registrar { registry: &registry, definitions: Vec::new(), forgetters: Vec::new() };
         let families = Families::register(&mut registrar)?;
         let process = ProcessMetrics::register(&mut registrar)?;
-        let definitions = registrar.definitions;
+        let Registrar { definitions, forgetters, .. } = registrar;
         families.build_info.with([env!("CARGO_PKG_VERSION")]).set(1);
         Ok(Self {
             errors: ByLabel::new(|reason| families.errors.with([reason])),
@@ -111,6 +115,7 @@ impl Metrics {
             handles: Mutex::default(),
             hooks: Mutex::new(Vec::new()),
             definitions,
+            forgetters,
             families,
             registry,
         })
@@ -134,6 +139,21 @@ impl Metrics {
             None => handles.backends.entry(pool.into()).or_default(),
         };
         known(of_pool, name, || BackendMetrics::new(&self.families, pool, name))
+    }
+
+    /// Removes all series of a backend that is in no pool any more.
+    pub fn forget_backend(&self, pool: &str, name: &str) {
+        let mut handles = self.handles.lock();
+        if let Some(of_pool) = handles.backends.get_mut(pool) {
+            of_pool.remove(name);
+        }
+        let labels = [("pool", pool), ("backend", name)];
+        self.forgetters.iter().for_each(|forget| forget(&labels));
+    }
+
+    /// The handle of a pool's discovery.
+    pub fn discovery(&self, pool: &str) -> Arc<DiscoveryMetrics> {
+        known(&mut self.handles.lock().discoveries, pool, || DiscoveryMetrics::new(&self.families, pool))
     }
 
     /// The handle of a tenant; where series by tenant are switched off, the caller asks for `all`.
@@ -225,6 +245,24 @@ mod tests {
             text.lines().filter(|l| l.starts_with("pilotfish_backend_state") && l.ends_with(" 1")).collect();
         assert_eq!(set, [r#"pilotfish_backend_state{backend="b",pool="p",state="draining"} 1"#]);
         assert_eq!(value(&text, r#"pilotfish_backend_up{backend="b",pool="p"}"#), Some(1.0));
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_backend_that_is_forgotten() {
+        let metrics = Metrics::new(&[]).unwrap();
+        for (pool, backend) in [("p", "a"), ("p", "b"), ("q", "a")] {
+            let backend = metrics.backend(pool, backend);
+            backend.probed(ProbeOutcome::Ok, Duration::from_millis(1));
+            backend.set_state(BackendState::Up, true);
+        }
+        metrics.forget_backend("p", "a");
+        let text = metrics.gather().unwrap();
+        let of = |labels: &str| text.lines().filter(|line| line.contains(labels)).count();
+        assert_eq!(of(r#"backend="a",pool="p""#) + of(r#"backend="a",outcome="ok",pool="p""#), 0);
+        assert!(of(r#"backend="b",pool="p""#) > 0 && of(r#"backend="a",pool="q""#) > 0);
+        assert!(!text.lines().any(|line| line.contains(r#"backend="a""#) && line.contains(r#"pool="p""#)));
+        metrics.backend("p", "a").restarts.inc();
+        assert_eq!(value(&metrics.gather().unwrap(), r#"pilotfish_restarts_total{backend="a",pool="p"}"#), Some(1.0));
     }
 
     #[test]

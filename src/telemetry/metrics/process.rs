@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_running_process_has_values() {
         let registry = prometheus::Registry::new();
-        let mut registrar = Registrar { registry: &registry, definitions: vec![] };
+        let mut registrar = Registrar { registry: &registry, definitions: vec![], forgetters: vec![] };
         let process = ProcessMetrics::register(&mut registrar).unwrap();
         process.refresh();
         assert!(process.resident.get() > 1 << 20);

@@ -1,10 +1,10 @@
 //! `docs/metrics.md`, generated from the declarations, so that the two cannot differ.
 
 use super::{
-    BackendState, CleanupEnd, CleanupOutcome, ClientEnd, Dropped, EphemeralOutcome, EvictCause, InstanceStart,
-    InstanceState, InstanceStop, Label, LinkEnd, LinkOutcome, LockOutcome, Loss, Metrics, MoveCause, MoveOutcome,
-    OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection, SessionState, StallEnd,
-    StoreOp, StoreOutcome, Towards, TurnOutcome, WakeOutcome, Way,
+    BackendState, CleanupEnd, CleanupOutcome, ClientEnd, DiscoveryChange, DiscoveryOutcome, Dropped, EphemeralOutcome,
+    EvictCause, InstanceStart, InstanceState, InstanceStop, Label, LinkEnd, LinkOutcome, LockOutcome, Loss, Metrics,
+    MoveCause, MoveOutcome, OperationKind, OperationOutcome, OrphanEnd, ProbeOutcome, Reason, RecycleReason, Rejection,
+    SessionState, StallEnd, StoreOp, StoreOutcome, Towards, TurnOutcome, WakeOutcome, Way,
 };
 
 const HEAD: &str = "# Metrics
@@ -18,7 +18,7 @@ set: names from the config, or the values listed below the table; never a sessio
 ";
 
 const TAIL: &str = "
-`method` is a name of the method table, or `other`. `listener`, `pool` and `backend` are names of the config.
+`method` is a name of the method table, or `other`. `listener`, `pool` and `backend` are names of the config, or `backend` what discovery calls it.
 ";
 
 fn row(of: &str, values: Vec<&'static str>) -> String {
@@ -71,6 +71,8 @@ fn page() -> String {
         ("`reason` of `pilotfish_recycles_total`", values::<RecycleReason>()),
         ("`outcome` of `pilotfish_operations_total`", values::<OperationOutcome>()),
         ("`reason` of `pilotfish_leases_lost_total`", values::<Loss>()),
+        ("`outcome` of `pilotfish_discovery_updates_total`", values::<DiscoveryOutcome>()),
+        ("`change` of `pilotfish_discovery_changes_total`", values::<DiscoveryChange>()),
         ("`op` of `pilotfish_store_requests_total`", values::<StoreOp>()),
         ("`outcome` of `pilotfish_store_requests_total`", values::<StoreOutcome>()),
         ("`direction`", values::<Way>()),

@@ -23,13 +23,13 @@ export async function startModel() {
     return { child, url: `http://${address}/v1` };
 }
 
-/** Starts a CLI server with its state in `home`; port 0 takes a free one. Without a model it asks GitHub's. */
-export async function startCli({ name, home, model, port = 0, env = {} }) {
-    const args = ["--headless", "--port", String(port), "--no-auto-update"];
+/** Starts a CLI server with its state in `home`; port 0 takes a free one of `host`. Without a model it asks GitHub's. */
+export async function startCli({ name, home, model, host, port = 0, env = {} }) {
+    const args = ["--headless", ...(host ? ["--host", host] : []), "--port", String(port), "--no-auto-update"];
     const offline = model && { COPILOT_OFFLINE: "true", COPILOT_PROVIDER_BASE_URL: model.url, COPILOT_MODEL: "demo" };
     const child = new Child(name, copilot, args, { cwd: home, env: { COPILOT_HOME: home, ...offline, ...env } });
     const [, bound] = await orStop(child, child.line(/listening on port (\d+)/, 60_000));
-    return { name, home, child, port: Number(bound), address: `127.0.0.1:${bound}` };
+    return { name, home, child, port: Number(bound), address: `${host ?? "127.0.0.1"}:${bound}` };
 }
 
 /**

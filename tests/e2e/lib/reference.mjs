@@ -1,42 +1,25 @@
 // The reference set-up as processes on one machine: two pilotfish, three Copilot CLIs on one home, one Redis. What
-// docker-compose.yml has for containers, with other addresses.
+// docker-compose.yml has for containers, with the same config, for somebody to use: on ports of 127.0.0.1 that he says.
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import path from "node:path";
 
+import { services } from "./compose.mjs";
+import { read } from "./deployment.mjs";
 import { startCli, startModel, startProxy } from "./programs.mjs";
 import { Redis } from "./redis.mjs";
 
-const CLIS = 3;
+const NAMES = services().map(({ name }) => name);
+const CLIS = NAMES.filter((name) => name.startsWith("cli-"));
 /** What is between the ports of the first proxy and the second one's. */
 const STEP = 10;
 
-/** The config of one of the proxies: they differ in their addresses alone. */
-const configText = ({ sdk, admin, clis, redis }) => `
-[admin]
-bind = "127.0.0.1:${admin}"
-
-[[listener]]
-name = "sdk"
-bind = "127.0.0.1:${sdk}"
-mode = "session"
-pool = "copilot"
-
-[pool.copilot]
-policy = "consistent-hash"
-storage = "shared"
-backends = [
-${clis.map(({ name, address }) => `    { name = "${name}", address = "${address}" },`).join("\n")}
-]
-
-[pool.copilot.sessions]
-max_live_sessions = 50
-idle_timeout = "30m"
-lock = "queue"
-
-[store]
-kind = "redis"
-addresses = ["${redis.address}"]
-`;
+/** The config that the containers run, with other addresses. */
+function configText({ sdk, admin, clis, redis }) {
+    const places = { "0.0.0.0:4321": `127.0.0.1:${sdk}`, "0.0.0.0:4320": `127.0.0.1:${admin}`, "redis:6379": redis.address };
+    for (const { name, address } of clis) places[`${name}:4321`] = address;
+    return Object.entries(places).reduce((text, [there, here]) => text.replace(`"${there}"`, `"${here}"`), read("conf/docker/pilotfish.toml"));
+}
 
 export class Reference {
     clis = [];
@@ -59,15 +42,16 @@ export class Reference {
 
     async #start({ directory, port, demo, env }) {
         const home = path.join(directory, "home");
+        const token = randomBytes(16).toString("hex");
         fs.mkdirSync(home, { recursive: true });
         if (demo) this.model = await startModel();
         this.redis = await Redis.start(directory);
-        const names = Array.from({ length: CLIS }, (_, at) => `cli-${at + 1}`);
-        this.clis = await Promise.all(names.map((name) => startCli({ name, home, model: this.model, env })));
-        for (const step of [0, STEP]) {
-            const [sdk, admin] = port === 0 ? [0, 0] : [port + step, port + step - 1];
+        const own = { ...env, COPILOT_CONNECTION_TOKEN: token };
+        this.clis = await Promise.all(CLIS.map((name) => startCli({ name, home, model: this.model, env: own })));
+        for (const at of NAMES.filter((name) => name.startsWith("pilotfish-")).keys()) {
+            const [sdk, admin] = port === 0 ? [0, 0] : [port + at * STEP, port + at * STEP - 1];
             const { clis, redis } = this;
-            this.proxies.push(await startProxy({ config: configText({ sdk, admin, clis, redis }), directory }));
+            this.proxies.push(await startProxy({ config: configText({ sdk, admin, clis, redis }), directory, env: { CLI_TOKEN: token } }));
         }
     }
 

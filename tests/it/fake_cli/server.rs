@@ -49,7 +49,7 @@ static HELD: Mutex<Vec<socket2::Socket>> = Mutex::new(Vec::new());
 
 fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
     let bind = |addr: SocketAddr| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        let socket = socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         socket.bind(&addr.into())?;
@@ -73,7 +73,12 @@ impl FakeCli {
 
     /// A fake with `options`.
     pub async fn with(name: &str, options: Options) -> Self {
-        let listener = listen("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        Self::at(name, "127.0.0.1:0".parse().expect("an address"), options).await
+    }
+
+    /// The same at an address of its own.
+    pub async fn at(name: &str, addr: SocketAddr, options: Options) -> Self {
+        let listener = listen(addr).expect("a free port");
         let addr = listener.local_addr().expect("the bound address");
         let inner = Arc::new(Inner::new(name, addr, options));
         inner.run(listener);

@@ -1,15 +1,28 @@
 //! One CLI as its guard sees it: starts it, adopts what it starts, ends all of it.
 //!
-//! `pilotfish guard -- --grace-ms N COMMAND...` is run by the supervisor, with a socket to it as standard input. The guard writes
-//! `pid N` to the socket and then waits for the first of three: the command ends, a TERM, INT or HUP, or the
+//! `pilotfish guard -- --grace-ms N ... COMMAND...` is run by the supervisor, with a socket to it as standard input. The guard writes
+//! `pid N` to the socket (or `error TEXT`) and then waits for the first of three: the command ends, a TERM, INT or HUP, or the
 //! end of the socket (the supervisor wants the end, or is dead). Then everything gets TERM, after the grace KILL,
 //! and the guard ends with the command's exit code (128 + n for signal n).
 //!
-//! The command is not started directly: `guard -- --leash PID COMMAND...` asks the kernel to kill it when the guard (PID) dies and
-//! then becomes the command. So even the KILL of supervisor and guard together leaves no CLI.
+//! The command is not started directly: `guard -- --leash PID ... COMMAND...` takes on the command's user and limits, asks the kernel to
+//! kill it when the guard (PID) dies and then becomes the command. So even the KILL of supervisor and guard together leaves no CLI.
+//!
+//! # Layout
+//! - `orders`: what a guard is told.
+//! - `lock`: one CLI for one home.
+//! - `cgroup`: a control group for the command.
+//! - `leash`: what is done inside the command's process before it begins.
+//! - `spare`: a command that waits for its identity.
+
+mod cgroup;
+mod leash;
+mod lock;
+mod orders;
+mod spare;
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     io,
     os::{
         fd::{AsFd, OwnedFd},
@@ -21,16 +34,18 @@ use std::{
 
 use rustix::process::{self, Pid, Signal, WaitOptions, WaitStatus};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     net::UnixStream,
     signal::unix::{Signal as Signals, SignalKind, signal},
     time::{self, Instant},
 };
 
+use self::{cgroup::Group, lock::Lock};
+pub(super) use self::{leash::EAR, orders::Orders, spare::Call};
 use super::descendants::signal_all;
 
-pub(super) const GRACE: &str = "--grace-ms";
-const LEASH: &str = "--leash";
+/// Control groups that guards make begin so.
+pub(super) const GROUP_PREFIX: &str = "pilotfish-guard-";
 
 /// What is left after the command itself has ended gets this long after its TERM.
 const STRAGGLERS: Duration = Duration::from_secs(1);
@@ -51,48 +66,30 @@ pub fn run(words: Vec<OsString>) -> ExitCode {
 
 /// As [`run`], with the plain number.
 pub(super) fn exit_code(words: Vec<OsString>) -> u8 {
-    let number = |word: &OsStr| word.to_str().and_then(|word| word.parse::<u32>().ok());
-    match words.as_slice() {
-        [option, value, command @ ..] if option == LEASH && !command.is_empty() => match number(value) {
-            Some(parent) => leash(parent, command),
-            None => usage(),
-        },
-        [option, value, command @ ..] if option == GRACE && !command.is_empty() => match number(value) {
-            Some(grace) => guard(Duration::from_millis(grace.into()), &words, command),
-            None => usage(),
-        },
-        _ => usage(),
+    let Some((orders, command)) = Orders::parse(&words) else {
+        eprintln!("pilotfish guard: for pilotfish's own use");
+        return USAGE;
+    };
+    match orders.leash {
+        Some(parent) => leash::leash(parent, &orders, command),
+        None => guard(&orders, &words, command),
     }
 }
 
-fn usage() -> u8 {
-    eprintln!("pilotfish guard: for pilotfish's own use");
-    USAGE
-}
-
-/// Becomes the command, tied to the life of `parent`.
-fn leash(parent: u32, command: &[OsString]) -> u8 {
-    let tied = process::set_parent_process_death_signal(Some(Signal::KILL));
-    let is_ours = process::getppid().is_some_and(|pid| pid.as_raw_pid().cast_unsigned() == parent);
-    if tied.is_err() || !is_ours {
-        return CANNOT_RUN;
-    }
-    let error = Command::new(&command[0]).args(&command[1..]).exec();
-    eprintln!("pilotfish guard: cannot run {}: {error}", command[0].display());
-    if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { CANNOT_RUN }
-}
-
-fn guard(grace: Duration, words: &[OsString], command: &[OsString]) -> u8 {
+fn guard(orders: &Orders, words: &[OsString], command: &[OsString]) -> u8 {
     let guarded = || -> io::Result<u8> {
         process::set_child_subreaper(Some(process::getpid()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async { Guard::start(words, command).await?.until_the_end(grace).await })
+        runtime.block_on(async { Guard::start(orders, words, command).await?.until_the_end(orders.grace).await })
     };
     guarded().unwrap_or_else(|error| {
         eprintln!("pilotfish guard: {error}");
         CANNOT_RUN
     })
 }
+
+/// A socket of which lines are read; nothing is lost when whoever reads stops waiting.
+type Wire = Lines<BufReader<UnixStream>>;
 
 struct Guard {
     /// The command's process, and the group that it leads.
@@ -103,33 +100,47 @@ struct Guard {
     alone: bool,
     children: Signals,
     orders: [Signals; 3],
-    control: UnixStream,
+    control: Wire,
+    /// Where a spare hears who it is; its end is the spare's end.
+    ear: Option<Wire>,
+    /// The home is this command's as long as we live.
+    lock: Option<Lock>,
+    group: Option<Group>,
 }
 
 impl Guard {
-    async fn start(words: &[OsString], command: &[OsString]) -> io::Result<Self> {
+    async fn start(orders: &Orders, words: &[OsString], command: &[OsString]) -> io::Result<Self> {
         let children = signal(SignalKind::child())?;
-        let orders =
+        let signals =
             [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?];
         let control = StdStream::from(io::stdin().as_fd().try_clone_to_owned()? as OwnedFd);
-        control.set_nonblocking(true)?;
-        let mut control = UnixStream::from_std(control)?;
+        let mut control = wire(control)?;
 
-        let child = Command::new("/proc/self/exe")
-            .args(own_words(words))
-            .arg(LEASH)
-            .arg(process::getpid().as_raw_pid().to_string())
-            .args(command)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        let main = Pid::from_raw(child.id().cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
-        // If the supervisor is gone already, the next read says so too.
-        let _ = control.write_all(format!("pid {}\n", main.as_raw_pid()).as_bytes()).await;
-        Ok(Self { main, status: None, alone: false, children, orders, control })
+        let prepared = async {
+            let lock = match &orders.lock {
+                Some(folder) => Some(Lock::take(folder, orders.grace).await?),
+                None => None,
+            };
+            let group = Group::make(&orders.limits)?;
+            let (main, ear) = spawn(orders, group.as_ref(), words, command)?;
+            Ok((lock, group, main, ear))
+        };
+        let (lock, group, main, ear) = match prepared.await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let error: io::Error = error;
+                say(&mut control, &format!("error {error}")).await;
+                return Err(error);
+            }
+        };
+        say(&mut control, &format!("pid {}", main.as_raw_pid())).await;
+        Ok(Self { main, status: None, alone: false, children, orders: signals, control, ear, lock, group })
     }
 
     async fn until_the_end(mut self, grace: Duration) -> io::Result<u8> {
+        if self.ear.is_some() {
+            self.wait_for_identity().await;
+        }
         while self.status.is_none() {
             tokio::select! {
                 _ = self.children.recv() => self.reap(),
@@ -184,6 +195,9 @@ impl Guard {
     async fn sweep(&mut self) {
         let limit = Instant::now() + SWEEP_LIMIT;
         while !self.alone && Instant::now() < limit {
+            if let Some(group) = &self.group {
+                group.kill();
+            }
             signal_all(self.main, Signal::KILL);
             let _ = time::timeout(SWEEP_STEP, self.wait_alone()).await;
         }
@@ -191,15 +205,50 @@ impl Guard {
 }
 
 /// A signal, or the end of the control channel. What comes over it has no meaning.
-async fn asked_to_end(orders: &mut [Signals; 3], control: &mut UnixStream) {
+async fn asked_to_end(orders: &mut [Signals; 3], control: &mut Wire) {
     let [terminate, interrupt, hangup] = orders;
-    let silence = async { while matches!(control.read(&mut [0; 64]).await, Ok(1..)) {} };
+    let silence = async { while matches!(control.next_line().await, Ok(Some(_))) {} };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
         _ = hangup.recv() => {}
         () = silence => {}
     }
+}
+
+fn wire(stream: StdStream) -> io::Result<Wire> {
+    stream.set_nonblocking(true)?;
+    Ok(BufReader::new(UnixStream::from_std(stream)?).lines())
+}
+
+/// A word to the supervisor. If it is gone, the next read says so too.
+async fn say(control: &mut Wire, line: &str) {
+    let line = line.replace('\n', " ") + "\n";
+    let _ = control.get_mut().write_all(line.as_bytes()).await;
+}
+
+/// Starts the command on its leash; of a spare also our end of what it listens to.
+fn spawn(
+    orders: &Orders,
+    group: Option<&Group>,
+    words: &[OsString],
+    command: &[OsString],
+) -> io::Result<(Pid, Option<Wire>)> {
+    let mut inner = Orders { leash: Some(process::getpid().as_raw_pid().cast_unsigned()), ..orders.clone() };
+    inner.limits.cgroup = group.map(|group| group.path().to_owned());
+    let mut leash = Command::new("/proc/self/exe");
+    leash.args(own_words(words)).args(inner.words()).args(command).process_group(0);
+    let ear = if orders.spare {
+        let (ours, theirs) = StdStream::pair()?;
+        leash.stdin(Stdio::from(OwnedFd::from(theirs)));
+        Some(wire(ours)?)
+    } else {
+        leash.stdin(Stdio::null());
+        None
+    };
+    let child = leash.spawn()?;
+    let main = Pid::from_raw(child.id().cast_signed()).ok_or(io::ErrorKind::InvalidData)?;
+    Ok((main, ear))
 }
 
 /// The words between our program and `words`: with them another copy of us comes to the same place.

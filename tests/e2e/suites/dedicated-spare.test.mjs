@@ -1,0 +1,127 @@
+// A CLI that was started before anybody needed it becomes somebody's own.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { after, afterEach, before, describe, it } from "node:test";
+
+import { approveAll } from "@github/copilot-sdk";
+
+import { Dedicated } from "../lib/dedicated.mjs";
+import { metric } from "../lib/metrics.mjs";
+import { ask, eventually, PATIENCE } from "../lib/turns.mjs";
+
+const people = Array.from({ length: 8 }, (_, number) => `p${number + 1}`);
+const token = (who) => `gho_token-of-${who}`;
+const root = process.getuid() === 0;
+
+/** From nothing to the answer to the first request of somebody whom the fleet does not know yet. */
+async function firstAnswer(fleet, who) {
+    const start = performance.now();
+    const client = await fleet.clientOf(who);
+    await client.createSession(fleet.session({ sessionId: "first" }));
+    return performance.now() - start;
+}
+
+/** Starts a fleet in whose folder everybody has a token. */
+async function fleetWith(instances) {
+    const fleet = await Dedicated.start({ people, instances: { max_instances: 6, token_file: "tokens/{tenant}", ...instances } });
+    const folder = path.join(path.dirname(fs.readdirSync(fleet.directory).filter((name) => name.startsWith("proxy-")).map((name) => path.join(fleet.directory, name, "x"))[0]), "tokens");
+    fs.mkdirSync(folder);
+    for (const who of people) fs.writeFileSync(path.join(folder, who), `${token(who)}\n`, { mode: 0o600 });
+    return fleet;
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+describe("a warm spare", { timeout: 10 * PATIENCE }, () => {
+    let fleet;
+    before(async () => {
+        fleet = await fleetWith({ warm_spares: 1, idle_stop: "0s", ...(root && { uid_range: "20000-20099" }) });
+    });
+    afterEach(() => fleet.dropClients());
+    after(() => fleet?.stop());
+
+    it("answers a new tenant within 0.3 of the time of a cold start", async () => {
+        const cold = await fleetWith({ idle_stop: "0s", ...(root && { uid_range: "20000-20099" }) });
+        const times = { cold: [], warm: [] };
+        try {
+            for (const who of people.slice(0, 4)) {
+                times.cold.push(await firstAnswer(cold, who));
+                await spareReady(fleet);
+                times.warm.push(await firstAnswer(fleet, who));
+            }
+        } finally {
+            await cold.stop();
+        }
+        console.log(`first answer: cold ${times.cold.map(Math.round)} ms, warm ${times.warm.map(Math.round)} ms`);
+        assert.ok(median(times.warm) <= 0.3 * median(times.cold), JSON.stringify(times));
+        assert.equal(await metric(fleet.proxy, "pilotfish_instance_starts_total", { outcome: "warm" }), 4);
+    });
+
+    it("has the home, the token and the user of its owner, and nothing of anybody else", async () => {
+        await spareReady(fleet);
+        const [who, other] = ["p5", "p1"];
+        const client = await fleet.clientOf(who);
+        const session = await client.createSession(fleet.session({ sessionId: "inside", onPermissionRequest: approveAll }));
+        const script = `cat /proc/$PPID/environ; echo home=$COPILOT_HOME,$HOME; id -u; cat ${fleet.home(other)}/config.json`;
+        const said = await ask(session, `[[tool:bash ${JSON.stringify({ command: script, description: "look" })}]]`);
+        assert.ok(said.includes(`home=${fleet.home(who)},${fleet.home(who)}`), said);
+        const uid = fs.statSync(fleet.home(who)).uid;
+        if (root) assert.ok(uid >= 20000 && said.includes("Permission denied") && said.split(/\\n|\n/).includes(String(uid)), said);
+        assert.ok(fs.existsSync(path.join(fleet.home(who), "session-state", "inside")));
+        const { pid } = await fleet.instanceOf(who);
+        // The CLI keeps its token from the shells that it starts.
+        const environment = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+        for (const wanted of [`COPILOT_GITHUB_TOKEN=${token(who)}`, `COPILOT_HOME=${fleet.home(who)}`, `HOME=${fleet.home(who)}`]) {
+            assert.ok(environment.includes(wanted), environment.join("\n"));
+        }
+        assert.ok(!environment.join("\n").includes("SPARE"));
+        const users = fs.readdirSync(`/proc/${pid}/task`).map((task) => /^Uid:\s+(.*)$/m.exec(fs.readFileSync(`/proc/${pid}/task/${task}/status`, "utf8"))[1]);
+        assert.deepEqual([...new Set(users)], [[uid, uid, uid, uid].join("\t")]);
+        const command = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        assert.ok(!command.includes("gho_"));
+    });
+
+    it("is not left behind by a killed pilotfish", async () => {
+        await spareReady(fleet);
+        const pids = descendants(fleet.proxy.child.pid);
+        assert.ok(pids.length > 4);
+        process.kill(fleet.proxy.child.pid, "SIGKILL");
+        await eventually("all of it has ended", () => pids.every((pid) => !fs.existsSync(`/proc/${pid}`)));
+    });
+});
+
+/** Waits until a spare of the fleet waits: its process has the script's socket and does not listen. */
+async function spareReady(fleet) {
+    await eventually("a spare is ready", () => spares(fleet).length > 0);
+}
+
+/** Processes below pilotfish that wait for an identity. */
+function spares(fleet) {
+    return descendants(fleet.proxy.child.pid).filter((pid) => {
+        try {
+            const home = /(?:^|\0)COPILOT_HOME=([^\0]*)/.exec(fs.readFileSync(`/proc/${pid}/environ`, "utf8"))?.[1];
+            const open = fs.readlinkSync(`/proc/${pid}/cwd`);
+            const waits = fs.readFileSync(`/proc/${pid}/wchan`, "utf8");
+            return home?.endsWith("/spare/blank") && open.endsWith("/spare/blank") && fs.readFileSync(`/proc/${pid}/comm`, "utf8").trim() !== "pilotfish" && /unix_stream|read/.test(waits);
+        } catch {
+            return false;
+        }
+    });
+}
+
+/** Every process below `pid`. */
+function descendants(pid) {
+    const parents = new Map();
+    for (const name of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+        try {
+            const stat = fs.readFileSync(`/proc/${name}/stat`, "utf8");
+            parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+        } catch {
+            // It has just ended.
+        }
+    }
+    const found = [pid];
+    for (const parent of found) for (const [child, of] of parents) if (of === parent) found.push(child);
+    return found.slice(1);
+}
