@@ -186,9 +186,10 @@ pub struct BackendStatus {
 /// An instance of a dedicated pool, with a process or without.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct InstanceStatus {
-    /// The tenant, or `tenant/user`, whose it is.
-    pub owner: String,
-    /// `asleep`, `queued`, `starting`, `up`, `resting`, `stopping` or `failing`.
+    /// The tenant, or `tenant/user`, whose it is; nobody's yet where the phase is `spare`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// `spare`, `asleep`, `queued`, `starting`, `up`, `resting`, `stopping` or `failing`.
     pub phase: String,
     /// Its backend, while it has one.
     #[serde(skip_serializing_if = "Option::is_none")]

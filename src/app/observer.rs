@@ -56,6 +56,7 @@ fn label(reason: &str) -> ProbeOutcome {
         "ok" => ProbeOutcome::Ok,
         "refused" => ProbeOutcome::Refused,
         "timeout" | "connect_timeout" => ProbeOutcome::Timeout,
+        "tls" => ProbeOutcome::Tls,
         "auth_failed" => ProbeOutcome::Unauthenticated,
         "protocol" => ProbeOutcome::Version,
         "malformed" => ProbeOutcome::Protocol,

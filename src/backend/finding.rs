@@ -23,6 +23,8 @@ pub enum Finding {
     Reset,
     /// It closed the connection.
     Closed,
+    /// TLS with it failed: its certificate, or ours to it.
+    Tls,
     /// It wants a token, or another one.
     AuthFailed,
     /// It speaks another version of the protocol.
@@ -35,7 +37,7 @@ pub enum Finding {
 
 impl Finding {
     /// Every finding, for whoever declares labels.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::NoAddress,
         Self::Refused,
@@ -44,6 +46,7 @@ impl Finding {
         Self::Timeout,
         Self::Reset,
         Self::Closed,
+        Self::Tls,
         Self::AuthFailed,
         Self::Protocol,
         Self::Malformed,
@@ -61,6 +64,7 @@ impl Finding {
             Self::Timeout => "timeout",
             Self::Reset => "reset",
             Self::Closed => "closed",
+            Self::Tls => "tls",
             Self::AuthFailed => "auth_failed",
             Self::Protocol => "protocol",
             Self::Malformed => "malformed",
@@ -68,12 +72,12 @@ impl Finding {
         }
     }
 
-    /// How much it says. A refused connection comes from a kernel that knows that nobody listens, and a refused token or another
-    /// protocol stay so until somebody changes something: they need no second check.
+    /// How much it says. A refused connection comes from a kernel that knows that nobody listens, and a refused token,
+    /// a wrong certificate or another protocol stay so until somebody changes something: they need no second check.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Ok => Outcome::Good,
-            Self::NoAddress | Self::Refused | Self::AuthFailed | Self::Protocol => Outcome::Dead,
+            Self::NoAddress | Self::Refused | Self::Tls | Self::AuthFailed | Self::Protocol => Outcome::Dead,
             _ => Outcome::Bad,
         }
     }
@@ -81,6 +85,9 @@ impl Finding {
 
 impl From<io::Error> for Finding {
     fn from(error: io::Error) -> Self {
+        if crate::tls::is_final(&error) {
+            return Self::Tls;
+        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe => {

@@ -102,6 +102,11 @@ impl Spare {
         &self.name
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid.as_raw_pid().cast_unsigned()
+    }
+
     /// Whether it is still there.
     pub fn is_alive(&mut self) -> bool {
         self.process.is_alive()

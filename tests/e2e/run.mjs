@@ -1,5 +1,6 @@
 // Runs the suites one after the other and ends with the line "N passed, N failed".
 //   node run.mjs [PART OF A NAME ...]    SUITE=long: everything again and again, and more of it    TARGET=direct: without pilotfish
+//   TUNNEL=mtls: through `pilotfish tunnel`, with certificates on both sides
 import fs from "node:fs";
 import path from "node:path";
 import { run } from "node:test";

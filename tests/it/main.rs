@@ -19,6 +19,7 @@ mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod rpc_client;
 mod session;
+mod sockets;
 mod status;
 mod store;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]

@@ -28,7 +28,7 @@ use crate::deadline::{DEADLINE, within};
 pub struct Pilotfish {
     child: Child,
     output: Arc<Output>,
-    listening: BTreeMap<String, SocketAddr>,
+    listening: BTreeMap<String, String>,
     folder: PathBuf,
 }
 
@@ -66,9 +66,20 @@ impl Pilotfish {
         let folder = new_folder();
         let file = folder.join("pilotfish.toml");
         std::fs::write(&file, config).expect("a writable target folder");
+        Self::launch(folder, &["run", "--config", &file.to_string_lossy()], env)
+    }
+
+    /// Starts `pilotfish tunnel` with these arguments and waits until it listens, under the name `tunnel`.
+    pub async fn tunnel(args: &[&str]) -> Self {
+        let mut this = Self::launch(new_folder(), &[&["tunnel"], args].concat(), &[]);
+        let find = |lines: &[String]| lines.iter().find_map(|line| listening(line));
+        this.listening = [this.output.until("a listening tunnel", find).await].into();
+        this
+    }
+
+    fn launch(folder: PathBuf, args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_pilotfish"))
-            .args(["run", "--config"])
-            .arg(&file)
+            .args(args)
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -116,7 +127,8 @@ impl Pilotfish {
 
     /// Where the listener `name` (or `admin`) listens.
     pub fn addr(&self, name: &str) -> SocketAddr {
-        *self.listening.get(name).unwrap_or_else(|| panic!("no listener {name} among {:?}", self.listening))
+        let found = self.listening.get(name).and_then(|text| text.parse().ok());
+        found.unwrap_or_else(|| panic!("no listener {name} with a port among {:?}", self.listening))
     }
 
     /// Its process id.
@@ -221,10 +233,10 @@ impl Output {
 }
 
 /// Name and address of a line `listening name=NAME mode=MODE addr=IP:PORT`.
-fn listening(line: &str) -> Option<(String, SocketAddr)> {
+fn listening(line: &str) -> Option<(String, String)> {
     let fields = line.strip_prefix("listening ")?;
     let field = |key| fields.split(' ').find_map(|field| field.strip_prefix(key));
-    Some((field("name=")?.into(), field("addr=")?.parse().ok()?))
+    Some((field("name=")?.into(), field("addr=")?.into()))
 }
 
 fn new_folder() -> PathBuf {
@@ -267,7 +279,7 @@ fall = 2
 #[test]
 fn a_listening_line_gives_name_and_address() {
     let found = listening("listening name=sdk mode=session addr=127.0.0.1:4321");
-    assert_eq!(found, Some(("sdk".into(), "127.0.0.1:4321".parse().unwrap())));
+    assert_eq!(found, Some(("sdk".into(), "127.0.0.1:4321".into())));
     assert_eq!(listening("listening name=sdk"), None);
     assert_eq!(listening("INFO listening name=sdk mode=session addr=127.0.0.1:4321"), None);
 }

@@ -17,14 +17,19 @@ impl Instances {
     /// Every instance, for `/status`.
     pub(in crate::app) fn status(&self) -> Vec<InstanceStatus> {
         let now = Instant::now();
-        self.households().iter().map(|household| status(household, now)).collect()
+        let owned = self.households();
+        let owned = owned.iter().map(|household| status(household, now));
+        owned.chain(self.spares.seen().into_iter().map(spare)).collect()
     }
 
     /// Counts them by state.
     pub(in crate::app) fn count(&self) {
         let phases: Vec<_> = self.households().iter().map(|household| state(&household.instance.phase())).collect();
         for label in InstanceState::ALL {
-            let count = phases.iter().filter(|phase| **phase == Some(*label)).count();
+            let count = match label {
+                InstanceState::Spare => self.spares.seen().len(),
+                _ => phases.iter().filter(|phase| **phase == Some(*label)).count(),
+            };
             self.metrics().instances.states.get(*label).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
@@ -52,7 +57,7 @@ fn status(household: &Arc<Household>, now: Instant) -> InstanceStatus {
     let (instance, tenancy) = (&household.instance, household.tenancy());
     let phase = instance.phase();
     InstanceStatus {
-        owner: instance.who().to_string(),
+        owner: Some(instance.who().to_string()),
         phase: phase.as_str().to_owned(),
         backend: tenancy.as_ref().map(|tenancy| tenancy.member.name.to_string()),
         pid: tenancy.and_then(|tenancy| tenancy.supervisor.running().pop()).map(|(_, pid)| pid),
@@ -61,6 +66,20 @@ fn status(household: &Arc<Household>, now: Instant) -> InstanceStatus {
         unused_seconds: instance.unused_for(now).as_secs(),
         failures: household.record.lock().failures,
         reason: if let Phase::Failing(trouble) = phase { Some(trouble.message.clone()) } else { None },
+    }
+}
+
+fn spare((backend, pid): (String, u32)) -> InstanceStatus {
+    InstanceStatus {
+        owner: None,
+        phase: "spare".to_owned(),
+        backend: Some(backend),
+        pid: Some(pid),
+        clients: 0,
+        sessions: session_counts(std::iter::empty()),
+        unused_seconds: 0,
+        failures: 0,
+        reason: None,
     }
 }
 

@@ -44,6 +44,15 @@ impl Spares {
         place.spare.map(|spare| (place.slot, spare))
     }
 
+    /// The names and processes of those that are ready.
+    pub fn seen(&self) -> Vec<(String, u32)> {
+        let all = self.all.lock();
+        all.iter()
+            .filter_map(|place| place.spare.as_ref())
+            .map(|spare| (spare.name().to_string(), spare.pid()))
+            .collect()
+    }
+
     /// Whether one more may be started for `wanted`.
     fn may_start(&self, wanted: usize, now: Instant) -> bool {
         self.all.lock().len() < wanted && self.not_before.lock().is_none_or(|at| at <= now)

@@ -11,6 +11,7 @@ use crate::{
     model::Peer,
     pool::Member,
     telemetry::{BackendMetrics, Held, LinkOutcome},
+    tls,
 };
 
 /// Backends that are tried for one client.
@@ -80,6 +81,9 @@ async fn connect(mode: &ConnectionMode, member: &Member) -> io::Result<Socket> {
 }
 
 fn outcome(failure: &io::Error) -> LinkOutcome {
+    if tls::is_final(failure) {
+        return LinkOutcome::Tls;
+    }
     match failure.kind() {
         io::ErrorKind::ConnectionRefused => LinkOutcome::Refused,
         io::ErrorKind::TimedOut => LinkOutcome::Timeout,

@@ -8,6 +8,7 @@ use crate::{
     pool::{LinkSlot, Member},
     serve::keepalive::Keepalive,
     telemetry::{BackendMetrics, LinkOutcome},
+    tls,
     wire::RequestId,
 };
 
@@ -119,6 +120,9 @@ impl Link {
 
 /// The metric's word for a failed dial.
 pub fn outcome_of(error: &io::Error) -> LinkOutcome {
+    if tls::is_final(error) {
+        return LinkOutcome::Tls;
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => LinkOutcome::Refused,
         io::ErrorKind::TimedOut => LinkOutcome::Timeout,

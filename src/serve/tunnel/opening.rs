@@ -46,6 +46,8 @@ pub(super) async fn open(client: &mut Socket, mut proxy: Socket, first: &mut Vec
                     proxy.end_writing();
                 }
                 Ok(_) => {
+                    // The SDK holds a frame's body back until its header is acknowledged.
+                    client.quick_ack();
                     first.extend_from_slice(&from_client);
                     // That nobody takes it is told by the reading side, in better words.
                     let _ = pass(&mut proxy, &from_client).await;

@@ -140,6 +140,8 @@ labels! {
         Refused = "refused",
         /// No answer in time.
         Timeout = "timeout",
+        /// TLS with it failed.
+        Tls = "tls",
         /// The backend refused our token.
         Unauthenticated = "unauthenticated",
         /// The backend said something that we do not understand.
@@ -360,6 +362,8 @@ labels! {
         Refused = "refused",
         /// No answer in time.
         Timeout = "timeout",
+        /// TLS with it failed.
+        Tls = "tls",
         /// The backend refused our token.
         Unauthenticated = "unauthenticated",
         /// It speaks a protocol version that we do not.

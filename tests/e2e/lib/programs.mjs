@@ -5,6 +5,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Child } from "./processes.mjs";
+import { startTunnel, tunnelled, withTls } from "./tunnel.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 export const root = path.resolve(here, "../../..");
@@ -31,13 +32,19 @@ export async function startCli({ name, home, model, host, port = 0, env = {} }) 
     return { name, home, child, port: Number(bound), address: `${host ?? "127.0.0.1"}:${bound}` };
 }
 
-/** Starts pilotfish with a config text; `address` and `admin` are where it listens. */
+/**
+ * Starts pilotfish with a config text; `address` and `admin` are where it listens. With TUNNEL=mtls `address` is that of a tunnel
+ * to it, which ends with it; `door` is pilotfish's own in any case.
+ */
 export async function startProxy({ config, directory, env = {} }) {
     const file = path.join(fs.mkdtempSync(path.join(directory, "proxy-")), "pilotfish.toml");
-    fs.writeFileSync(file, config);
+    fs.writeFileSync(file, tunnelled ? withTls(config) : config);
     const child = new Child("pilotfish", pilotfish, ["run", "--config", file], { cwd: directory, env });
-    const [address, admin] = await orStop(child, Promise.all([listening(child, "sdk"), listening(child, "admin")]));
-    return { child, config, address, admin };
+    const [door, admin] = await orStop(child, Promise.all([listening(child, "sdk"), listening(child, "admin")]));
+    if (!tunnelled) return { child, config, address: door, door, admin };
+    const tunnel = await orStop(child, startTunnel(pilotfish, door));
+    child.exited.then(() => tunnel.child.stop());
+    return { child, config, address: tunnel.address, door, tunnel, admin };
 }
 
 /** Runs a subcommand of pilotfish against this running one, to its end. */

@@ -1,12 +1,13 @@
 // A CLI that was started before anybody needed it becomes somebody's own.
 import assert from "node:assert/strict";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
 
 import { approveAll } from "@github/copilot-sdk";
 
-import { Dedicated } from "../lib/dedicated.mjs";
+import { Dedicated, descendants, environmentOf } from "../lib/dedicated.mjs";
 import { metric } from "../lib/metrics.mjs";
 import { ask, eventually, PATIENCE } from "../lib/turns.mjs";
 
@@ -23,12 +24,12 @@ async function firstAnswer(fleet, who) {
 }
 
 /** Starts a fleet in whose folder everybody has a token. */
-async function fleetWith(instances) {
-    const fleet = await Dedicated.start({ people, instances: { max_instances: 6, token_file: "tokens/{tenant}", ...instances } });
-    const folder = path.join(path.dirname(fs.readdirSync(fleet.directory).filter((name) => name.startsWith("proxy-")).map((name) => path.join(fleet.directory, name, "x"))[0]), "tokens");
-    fs.mkdirSync(folder);
-    for (const who of people) fs.writeFileSync(path.join(folder, who), `${token(who)}\n`, { mode: 0o600 });
-    return fleet;
+function fleetWith(instances) {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "pilotfish-e2e-"));
+    fs.mkdirSync(path.join(directory, "tokens"));
+    for (const who of people) fs.writeFileSync(path.join(directory, "tokens", who), `${token(who)}\n`, { mode: 0o600 });
+    const token_file = path.join(directory, "tokens", "{tenant}");
+    return Dedicated.start({ directory, people, instances: { max_instances: 6, idle_stop: "0s", token_file, ...(root && { uid_range: "20000-20099" }), ...instances } });
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -36,13 +37,13 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 describe("a warm spare", { timeout: 10 * PATIENCE }, () => {
     let fleet;
     before(async () => {
-        fleet = await fleetWith({ warm_spares: 1, idle_stop: "0s", ...(root && { uid_range: "20000-20099" }) });
+        fleet = await fleetWith({ warm_spares: 1 });
     });
     afterEach(() => fleet.dropClients());
     after(() => fleet?.stop());
 
     it("answers a new tenant within 0.3 of the time of a cold start", async () => {
-        const cold = await fleetWith({ idle_stop: "0s", ...(root && { uid_range: "20000-20099" }) });
+        const cold = await fleetWith({});
         const times = { cold: [], warm: [] };
         try {
             for (const who of people.slice(0, 4)) {
@@ -71,11 +72,10 @@ describe("a warm spare", { timeout: 10 * PATIENCE }, () => {
         assert.ok(fs.existsSync(path.join(fleet.home(who), "session-state", "inside")));
         const { pid } = await fleet.instanceOf(who);
         // The CLI keeps its token from the shells that it starts.
-        const environment = fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
-        for (const wanted of [`COPILOT_GITHUB_TOKEN=${token(who)}`, `COPILOT_HOME=${fleet.home(who)}`, `HOME=${fleet.home(who)}`]) {
-            assert.ok(environment.includes(wanted), environment.join("\n"));
-        }
-        assert.ok(!environment.join("\n").includes("SPARE"));
+        const environment = environmentOf(pid);
+        assert.equal(environment.COPILOT_GITHUB_TOKEN, token(who));
+        assert.deepEqual([environment.COPILOT_HOME, environment.HOME], [fleet.home(who), fleet.home(who)]);
+        assert.ok(!Object.keys(environment).some((name) => name.includes("SPARE")));
         const users = fs.readdirSync(`/proc/${pid}/task`).map((task) => /^Uid:\s+(.*)$/m.exec(fs.readFileSync(`/proc/${pid}/task/${task}/status`, "utf8"))[1]);
         assert.deepEqual([...new Set(users)], [[uid, uid, uid, uid].join("\t")]);
         const command = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8");
@@ -91,37 +91,7 @@ describe("a warm spare", { timeout: 10 * PATIENCE }, () => {
     });
 });
 
-/** Waits until a spare of the fleet waits: its process has the script's socket and does not listen. */
+/** Waits until a spare of the fleet is ready. */
 async function spareReady(fleet) {
-    await eventually("a spare is ready", () => spares(fleet).length > 0);
-}
-
-/** Processes below pilotfish that wait for an identity. */
-function spares(fleet) {
-    return descendants(fleet.proxy.child.pid).filter((pid) => {
-        try {
-            const home = /(?:^|\0)COPILOT_HOME=([^\0]*)/.exec(fs.readFileSync(`/proc/${pid}/environ`, "utf8"))?.[1];
-            const open = fs.readlinkSync(`/proc/${pid}/cwd`);
-            const waits = fs.readFileSync(`/proc/${pid}/wchan`, "utf8");
-            return home?.endsWith("/spare/blank") && open.endsWith("/spare/blank") && fs.readFileSync(`/proc/${pid}/comm`, "utf8").trim() !== "pilotfish" && /unix_stream|read/.test(waits);
-        } catch {
-            return false;
-        }
-    });
-}
-
-/** Every process below `pid`. */
-function descendants(pid) {
-    const parents = new Map();
-    for (const name of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-        try {
-            const stat = fs.readFileSync(`/proc/${name}/stat`, "utf8");
-            parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
-        } catch {
-            // It has just ended.
-        }
-    }
-    const found = [pid];
-    for (const parent of found) for (const [child, of] of parents) if (of === parent) found.push(child);
-    return found.slice(1);
+    await eventually("a spare is ready", async () => (await fleet.status()).instances.some(({ phase }) => phase === "spare"));
 }

@@ -34,7 +34,7 @@ describe("SIGTERM of pilotfish", { timeout: 5 * PATIENCE }, () => {
         fleet = await Fleet.start({ backends: 3, target: "pilotfish" });
         const turns = await runningTurns(TURNS, 4_000);
         fleet.proxy.child.signal("SIGTERM");
-        await eventually("new connections are refused", () => refused(fleet.address));
+        await eventually("new connections are refused", () => refused(fleet.proxy.door));
         const answers = await Promise.all(turns.map(({ answer }) => answer));
         for (const { number } of turns) {
             assert.equal(answers[number], `You said: turn ${number} of many words that take their time`);
@@ -78,7 +78,7 @@ describe("SIGTERM of pilotfish", { timeout: 5 * PATIENCE }, () => {
         fleet = await Fleet.start({ backends: 1, target: "pilotfish" });
         await runningTurns(1, 20_000);
         fleet.proxy.child.signal("SIGTERM");
-        await eventually("new connections are refused", () => refused(fleet.address));
+        await eventually("new connections are refused", () => refused(fleet.proxy.door));
         fleet.proxy.child.signal("SIGTERM");
         await within(2_000, "exit", fleet.proxy.child.exited);
     });
