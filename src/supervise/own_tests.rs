@@ -61,16 +61,18 @@ async fn limits_hold_in_the_command() {
 #[tokio::test]
 async fn a_command_runs_as_its_user_and_cannot_become_another() {
     let folder = Folder::new();
-    let script = "id -u > who; id -g >> who; id -G >> who; grep NoNewPrivs /proc/self/status >> who";
+    let script = "id -u > who; id -g >> who; id -G >> who; grep NoNewPrivs /proc/self/status >> who; stat -c '%u %a' $TMPDIR >> who";
     let credentials = Some(Credentials { uid: 20_001, gid: 20_002 });
-    let settings = SuperviseSettings { credentials, sealed: true, ..settings(&folder, script) };
+    let env = vec![("TMPDIR".into(), EnvValue::Plain(folder.0.join("tmp").display().to_string()))];
+    let lock = Some(folder.0.clone());
+    let settings = SuperviseSettings { credentials, sealed: true, env, lock, ..settings(&folder, script) };
     let end = run(&settings).await;
     if !rustix::process::geteuid().is_root() {
         assert_eq!(end, "exit code 126");
         return;
     }
     assert_eq!(end, "exit code 0");
-    assert_eq!(folder.read("who"), "20001\n20002\n20002\nNoNewPrivs:\t1\n");
+    assert_eq!(folder.read("who"), "20001\n20002\n20002\nNoNewPrivs:\t1\n20001 700\n");
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ function becomeSomebody() {
         process.setgid(gid);
         process.setuid(uid);
     }
+    fs.mkdirSync(process.env.TMPDIR ?? folder, { recursive: true, mode: 0o700 });
     process.chdir(folder);
     fs.writeSync(ear, "adopted\n");
     // The kernel takes the leash off when the user changes. The guard's end of the socket is one too.

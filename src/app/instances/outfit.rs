@@ -14,6 +14,11 @@ use crate::{
 
 /// How the identities of a pool are outfitted.
 pub(in crate::app) fn settings(set: &config::Instances, supervised: &config::Supervise) -> OutfitSettings {
+    if set.uid_range.is_some() && !rustix::process::geteuid().is_root() {
+        tracing::warn!(
+            "uid_range needs root, and pilotfish does not run as root: every client of this pool will be refused"
+        );
+    }
     OutfitSettings {
         home: supervised.home.as_ref().map(|home| home.as_str().to_owned()).unwrap_or_default(),
         token: source(set),

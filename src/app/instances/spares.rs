@@ -10,6 +10,8 @@ use parking_lot::Mutex;
 use super::Instances;
 use crate::supervise::{Spare, SpareError};
 
+/// After one was taken: whoever took it needs the processors now.
+const CALM: Duration = Duration::from_secs(2);
 /// After a failure.
 const PAUSE: Duration = Duration::from_secs(10);
 /// After one that says that the program cannot wait at all.
@@ -41,6 +43,7 @@ impl Spares {
         let mut all = self.all.lock();
         let at = all.iter().position(|place| place.spare.is_some())?;
         let place = all.remove(at);
+        *self.not_before.lock() = Some(Instant::now() + CALM);
         place.spare.map(|spare| (place.slot, spare))
     }
 

@@ -77,7 +77,9 @@ impl Recycler {
     /// The backend that is due, the oldest of several.
     fn look(&mut self, usage: &AHashMap<Arc<str>, Usage>, now: Instant) -> Option<(Arc<Member>, Due)> {
         let mut oldest: Option<(Instant, Arc<Member>, Due)> = None;
-        for member in self.squadron.pool.members().iter() {
+        let members = self.squadron.pool.members();
+        self.records.retain(|name, _| members.iter().any(|member| member.name == *name));
+        for member in members.iter() {
             let Some(lived) = member.life.lived() else { continue };
             let record = self.records.entry(member.name.clone()).or_default();
             record.meet(lived.began);

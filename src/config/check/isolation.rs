@@ -2,11 +2,13 @@
 
 use super::{listeners, pool_path, posture};
 use crate::config::{
+    kind::IdRange,
     reader::Reader,
     schema::{File, Instances, Isolation, Mode, Pool, Posture},
 };
 
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
+    let mut users: Vec<(String, IdRange)> = Vec::new();
     for (name, pool) in &file.pools {
         let path = pool_path(name);
         if !reader.is_sound(&path) || !reader.is_sound(&format!("{path}.isolation")) {
@@ -15,7 +17,13 @@ pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
         if pool.is_isolated() {
             process(reader, &path, pool);
             instances(reader, &format!("{path}.instances"), &pool.instances);
+            tokens(reader, &format!("{path}.instances"), pool);
             recycling(reader, &path);
+            if let Some(range) = pool.instances.uid_range {
+                let key = format!("{path}.instances.uid_range");
+                strangers(reader, &key, range, &users);
+                users.push((key, range));
+            }
             listened(file, reader, name, pool.isolation);
             if reader.is_sound("tenant") {
                 people(file, reader, name, &path, pool);
@@ -123,6 +131,31 @@ fn instances(reader: &mut Reader<'_>, path: &str, set: &Instances) {
         }
     } else if set.gid.is_some() && reader.is_sound(&key("uid_range")) && reader.is_sound(&key("gid")) {
         reader.error(&key("gid"), "a group id without `uid_range`", "both of them, or none", None);
+    }
+}
+
+/// A user id of two homes would be one user.
+fn strangers(reader: &mut Reader<'_>, key: &str, range: IdRange, others: &[(String, IdRange)]) {
+    let shared = |other: &IdRange| other.first <= range.last && range.first <= other.last;
+    if let Some((other, _)) = others.iter().find(|(_, other)| shared(other)).filter(|_| reader.is_sound(key)) {
+        let found = format!("a range that overlaps {other}");
+        reader.error(key, found, "user ids of no other pool", Some("give each pool its own uid_range".to_owned()));
+    }
+}
+
+/// Where each tenant has one, there is no user whose token it could be.
+fn tokens(reader: &mut Reader<'_>, path: &str, pool: &Pool) {
+    let set = &pool.instances;
+    let named = [
+        ("token_file", set.token_file.as_ref().is_some_and(|file| file.has("user"))),
+        ("token_command", set.token_command.iter().flatten().any(|word| word.contains("{user}"))),
+    ];
+    for (key, named) in named.iter().filter(|(_, named)| *named && pool.isolation == Isolation::Tenant) {
+        let key = format!("{path}.{key}");
+        if reader.is_sound(&key) && *named {
+            let hint = "set `isolation = \"user\"`, or leave {user} out".to_owned();
+            reader.error(&key, "{user} in a pool in which each tenant has one CLI", "only {tenant}", Some(hint));
+        }
     }
 }
 

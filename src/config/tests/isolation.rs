@@ -56,6 +56,14 @@ fn what_does_not_go_together() {
                 problems: &[(3, "pool.own.supervise.home", &["without `isolation`"])],
             },
             Case {
+                text: "[pool.a]\nisolation = \"tenant\"\n[pool.a.supervise]\nhome = \"/x/{tenant}\"\nport_range = \"4500-4599\"\n[pool.a.instances]\nuid_range = \"100-199\"\ntoken_file = \"/t/{tenant}/{user}\"\n[pool.own]\nisolation = \"tenant\"\n[pool.own.supervise]\nhome = \"/y/{tenant}\"\n[pool.own.instances]\nuid_range = \"199-300\"\ntoken_command = [\"t\", \"{user}\"]\n",
+                problems: &[
+                    (8, "pool.a.instances.token_file", &["{user}", "only {tenant}"]),
+                    (14, "pool.own.instances.uid_range", &["overlaps pool.a.instances.uid_range"]),
+                    (15, "pool.own.instances.token_command", &["only {tenant}"]),
+                ],
+            },
+            Case {
                 text: "[pool.own]\nisolation = \"tenant\"\n[pool.own.supervise]\n[pool.own.instances]\ntoken_required = true\ngid = 9\n",
                 problems: &[
                     (3, "pool.own.supervise.home", &["found nothing", "{tenant}"]),

@@ -11,7 +11,7 @@
 //! - `seating`, `holding`: what a session needs before it is opened, a seat and a hold; `parked`: one that lives nowhere; `lost`:
 //!   one that cannot be had any more.
 //! - `turnlock`: prompts of clients that share a session wait for their turn.
-//! - `dwelling`: a client whose identity has a backend of its own, which may have to be started.
+//! - `dialling`: links are opened; `dwelling`: a client whose identity has a backend of its own, which may have to be started.
 //! - `drained`: links that nobody needs; `stalled`: a turn of which nothing is heard.
 //! - `orphan`, `pending`, `returning`: a client that was lost in the middle of a turn, and the one that comes back for it.
 //! - `kind`: sessions that end with their clients.
@@ -26,6 +26,7 @@ mod cancelling;
 mod certified;
 mod chunk;
 mod client;
+mod dialling;
 mod drained;
 mod dwelling;
 mod ending;

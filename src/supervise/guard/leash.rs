@@ -3,7 +3,10 @@
 use std::{
     ffi::OsString,
     fs, io,
-    os::{fd::AsFd, unix::process::CommandExt},
+    os::{
+        fd::AsFd,
+        unix::{fs::DirBuilderExt, process::CommandExt},
+    },
     path::Path,
     process::{Command, Stdio},
 };
@@ -37,6 +40,9 @@ fn become_it(parent: u32, orders: &Orders, command: &[OsString]) -> io::Result<s
     if let Some(credentials) = orders.credentials {
         drop_to(credentials)?;
     }
+    if orders.lock.is_some() {
+        own_temporaries()?;
+    }
     if orders.sealed {
         thread::set_no_new_privs(true)?;
     }
@@ -56,6 +62,15 @@ fn become_it(parent: u32, orders: &Orders, command: &[OsString]) -> io::Result<s
         return Err(error);
     }
     Err(next.exec())
+}
+
+/// The folder for temporary files, where it is missing. Made by its user: what is in a home is not ours to trust.
+fn own_temporaries() -> io::Result<()> {
+    let Some(folder) = std::env::var_os("TMPDIR") else { return Ok(()) };
+    match fs::DirBuilder::new().mode(0o700).create(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// This process moves into a control group.

@@ -138,10 +138,8 @@ impl Guard {
     }
 
     async fn until_the_end(mut self, grace: Duration) -> io::Result<u8> {
-        if self.ear.is_some() {
-            self.wait_for_identity().await;
-        }
-        while self.status.is_none() {
+        let over = self.ear.is_some() && self.wait_for_identity().await;
+        while !over && self.status.is_none() {
             tokio::select! {
                 _ = self.children.recv() => self.reap(),
                 () = asked_to_end(&mut self.orders, &mut self.control) => break,

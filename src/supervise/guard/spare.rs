@@ -21,16 +21,16 @@ pub(in crate::supervise) struct Call {
 }
 
 impl Guard {
-    /// Until it has an identity, or the end has come, of which whoever waits next hears again.
-    pub(super) async fn wait_for_identity(&mut self) {
+    /// Until it has an identity. `true`: it has to end instead.
+    pub(super) async fn wait_for_identity(&mut self) -> bool {
         while self.status.is_none() {
-            let Some(ear) = self.ear.as_mut() else { return };
+            let Some(ear) = self.ear.as_mut() else { return true };
             let word = tokio::select! {
                 _ = self.children.recv() => {
                     self.reap();
                     continue;
                 }
-                () = any_signal(&mut self.orders) => return self.give_up(),
+                () = any_signal(&mut self.orders) => return true,
                 word = self.control.next_line() => Heard::Supervisor(word.ok().flatten()),
                 word = ear.next_line() => Heard::Command(word.ok().flatten()),
             };
@@ -38,22 +38,19 @@ impl Guard {
                 Heard::Supervisor(Some(call)) => {
                     if let Err(error) = self.adopt(&call).await {
                         say(&mut self.control, &format!("error {error}")).await;
-                        return self.give_up();
+                        return true;
                     }
                 }
-                Heard::Command(Some(word)) if word == "adopted" => return say(&mut self.control, &word).await,
+                Heard::Command(Some(word)) if word == "adopted" => {
+                    say(&mut self.control, &word).await;
+                    return false;
+                }
                 Heard::Command(Some(word)) => say(&mut self.control, &word).await,
-                Heard::Supervisor(None) => return,
-                // It ends, or has let go of it: no identity can be given any more.
-                Heard::Command(None) => return self.give_up(),
+                // The supervisor is gone, or the command has let go of its ear: no identity can be given any more.
+                Heard::Supervisor(None) | Heard::Command(None) => return true,
             }
         }
-    }
-
-    /// The command sees the end of its ear and ends.
-    fn give_up(&mut self) {
-        self.ear = None;
-        super::signal_all(self.main, rustix::process::Signal::TERM);
+        true
     }
 
     async fn adopt(&mut self, call: &str) -> io::Result<()> {

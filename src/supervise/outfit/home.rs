@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, lchown},
     path::Path,
 };
 
@@ -18,7 +18,8 @@ const PRIVATE: u32 = 0o700;
 /// Everybody may go through and nobody may look around.
 const PASSAGE: u32 = 0o711;
 
-/// Makes the home, or makes sure of it: a real folder, `owner`'s (or ours), closed to all others; with a place for temporary files.
+/// Makes the home, or makes sure of it: a real folder, `owner`'s (or ours), closed to all others. The
+/// folder above is ours, so nobody puts something else in its place; of what is in it nothing is touched, for that is its owner's.
 pub(super) fn make(home: &Path, owner: Option<Credentials>) -> Result<(), OutfitError> {
     let told = |why: String| OutfitError::Home { path: home.to_owned(), why };
     let failed = |error: io::Error| told(error.to_string());
@@ -26,29 +27,24 @@ pub(super) fn make(home: &Path, owner: Option<Credentials>) -> Result<(), Outfit
         passage(parent)?;
     }
     let uid = owner.map_or_else(|| rustix::process::geteuid().as_raw(), |owner| owner.uid);
-    for folder in [home.to_owned(), home.join("tmp")] {
-        match DirBuilder::new().mode(PRIVATE).create(&folder) {
-            Ok(()) => {
-                if let Some(owner) = owner {
-                    chown(&folder, Some(owner.uid), Some(owner.gid)).map_err(failed)?;
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(failed(error)),
-        }
-        // The one below the home is its owner's to change, and is not trusted: a link there leads where the owner may go anyway.
-        if folder == home {
-            let found = fs::symlink_metadata(&folder).map_err(failed)?;
-            if !found.is_dir() {
-                return Err(told("it is not a folder".to_owned()));
-            }
-            if found.uid() != uid {
-                return Err(told(format!("it belongs to the user id {}, not to {uid}", found.uid())));
-            }
-            if found.mode() & 0o777 != PRIVATE {
-                fs::set_permissions(&folder, Permissions::from_mode(PRIVATE)).map_err(failed)?;
+    match DirBuilder::new().mode(PRIVATE).create(home) {
+        Ok(()) => {
+            if let Some(owner) = owner {
+                lchown(home, Some(owner.uid), Some(owner.gid)).map_err(failed)?;
             }
         }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let found = fs::symlink_metadata(home).map_err(failed)?;
+    if !found.is_dir() {
+        return Err(told("it is not a folder".to_owned()));
+    }
+    if found.uid() != uid {
+        return Err(told(format!("it belongs to the user id {}, not to {uid}", found.uid())));
+    }
+    if found.mode() & 0o777 != PRIVATE {
+        fs::set_permissions(home, Permissions::from_mode(PRIVATE)).map_err(failed)?;
     }
     if owner.is_some() {
         reachable(home)?;

@@ -126,6 +126,8 @@ export function environmentOf(pid) {
 
 /** The ids of all processes below one. */
 export function descendants(pid) {
-    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+    // Each thread has the children that it started.
+    const lists = fs.readdirSync(`/proc/${pid}/task`).map((task) => fs.readFileSync(`/proc/${pid}/task/${task}/children`, "utf8"));
+    const children = lists.flatMap((list) => list.split(" ").filter(Boolean).map(Number));
     return children.flatMap((child) => [child, ...descendants(child)]);
 }

@@ -93,5 +93,5 @@ describe("a warm spare", { timeout: 10 * PATIENCE }, () => {
 
 /** Waits until a spare of the fleet is ready. */
 async function spareReady(fleet) {
-    await eventually("a spare is ready", async () => (await fleet.status()).instances.some(({ phase }) => phase === "spare"));
+    await eventually("a spare is ready", async () => ((await fleet.status()).instances ?? []).some(({ phase }) => phase === "spare"));
 }
