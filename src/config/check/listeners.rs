@@ -5,7 +5,7 @@ use crate::config::{
     kind::quote,
     problem::nearest,
     reader::Reader,
-    schema::{File, Listener, Mode, Posture},
+    schema::{ClientAuth, File, Listener, Mode, Posture},
 };
 
 pub(super) fn check(file: &File, reader: &mut Reader<'_>) {
@@ -70,7 +70,9 @@ fn mode(reader: &mut Reader<'_>, path: &str, listener: &Listener) {
 /// In mode "connection" the backends themselves ask for their token, so there is nothing to advise.
 fn exposure(file: &File, reader: &mut Reader<'_>, path: &str, listener: &Listener) {
     let key = format!("{path}.bind");
-    let asks = reader.is_set(&format!("{path}.connection_token")) || tenants_log_in(file, reader, listener);
+    let certified = listener.tls.as_ref().is_some_and(|tls| tls.client_auth() == ClientAuth::Required);
+    let token = reader.is_set(&format!("{path}.connection_token"));
+    let asks = token || certified || tenants_log_in(file, reader, listener);
     if listener.mode == Mode::Session && !asks && reader.is_sound(&key) && !listener.bind.is_local() {
         let found = format!("{}, which other machines reach, and no connection_token", listener.bind);
         let hint = match &listener.tenant {

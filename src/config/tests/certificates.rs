@@ -113,6 +113,16 @@ fn backends_with_tls() {
 }
 
 #[test]
+fn who_has_to_show_a_certificate_is_no_stranger() {
+    let open = |tls: &str| told(&listener(tls).replace("127.0.0.1:0", "0.0.0.0:0"));
+    let auth = |auth: &str| {
+        open(&format!("tls = {{ {RIGHT}, client_ca = \"DIR/clients-ca.crt\", client_auth = \"{auth}\" }}"))
+    };
+    assert_eq!(auth("required"), "");
+    assert!(auth("optional").contains("no connection_token") && open("").contains("no connection_token"));
+}
+
+#[test]
 fn names_of_certificates_are_one_tenants() {
     let tls = format!("tls = {{ {RIGHT}, client_ca = \"DIR/clients-ca.crt\" }}");
     let with = |tls: &str, a: &str, b: &str| {
