@@ -18,7 +18,10 @@ endif
 
 E2E := tests/e2e
 # The end-to-end tests run what users run.
-E2E_RUN := PILOTFISH=$(CURDIR)/target/release/pilotfish node $(E2E)/run.mjs $(SUITES)
+E2E_NODE := PILOTFISH=$(CURDIR)/target/release/pilotfish node $(E2E)/run.mjs
+E2E_RUN := $(E2E_NODE) $(SUITES)
+# What runs once more through `pilotfish tunnel`, with certificates on both sides; `make torture` has all of it so.
+TUNNEL_SUITES := conversation client-loss documents hang parity
 # pingora's compression libraries are built with cmake and a C compiler.
 BUILD_PACKAGES := build-essential cmake
 # What checks the files for containers, Kubernetes and systemd, besides what pip installs.
@@ -51,6 +54,7 @@ test-rust:
 
 test-e2e: e2e-programs
 	$(E2E_RUN)
+	TUNNEL=mtls $(E2E_NODE) $(or $(SUITES),$(TUNNEL_SUITES))
 
 # What the end-to-end tests run: pilotfish, the pinned CLI and the three SDKs.
 e2e-programs: e2e-tools $(E2E)/node_modules/.package-lock.json $(E2E)/.venv/installed
@@ -74,6 +78,7 @@ torture: e2e-programs
 	PILOTFISH_MUTATIONS=30000000 PILOTFISH_MUTANTS=50000 PROPTEST_CASES=20000 PILOTFISH_UPGRADE_SECONDS=30 \
 		PILOTFISH_KILLS=200 PILOTFISH_STEPS=10000 PILOTFISH_LOCK_STEPS=100000 cargo test --locked --release
 	SUITE=long $(E2E_RUN)
+	TUNNEL=mtls $(E2E_RUN)
 
 bench:
 	@.ci/tools cargo

@@ -49,7 +49,9 @@ impl Side<'_> {
                 write!(text, "is not valid yet (are the clocks right?)")
             }
             CertificateError::Revoked => write!(text, "is revoked"),
-            CertificateError::BadSignature => write!(text, "is not really signed by whom it names"),
+            CertificateError::BadSignature => {
+                write!(text, "is signed by another one of the same name than in {trusted}")
+            }
             CertificateError::NotValidForNameContext { expected, presented } => {
                 let presented = if presented.is_empty() { "none".to_owned() } else { presented.join(", ") };
                 write!(text, "is for other names: {presented}; wanted: {}", expected.to_str())

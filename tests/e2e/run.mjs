@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 const suites = path.join(path.dirname(fileURLToPath(import.meta.url)), "suites");
 const wanted = process.argv.slice(2);
 /** Suites about pilotfish itself have nothing to say about a bare CLI. */
-const needPilotfish = /^(conversation-3|ping|spread|backend-death|drain|hang|quickstart|wall|move|client-loss|cleanup|ephemeral|limits|dedicated|discovery|turn-locks|proxies|proxy-death|store-loss|reference|deployment|topology)\b/;
+const needPilotfish = /^(conversation-3|ping|spread|backend-death|drain|hang|quickstart|wall|move|client-loss|cleanup|ephemeral|limits|dedicated|discovery|turn-locks|proxies|proxy-death|store-loss|reference|deployment|topology|tunnel)\b/;
 
 const names = fs.readdirSync(suites).filter((name) => name.endsWith(".test.mjs")).sort();
 const chosen = names

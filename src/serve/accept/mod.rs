@@ -38,6 +38,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Long enough that a full descriptor table does not spin a core, short enough that nobody notices.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
+/// So many who are not let in are told of in a second.
+const TOLD: u32 = 10;
+
 /// What is done with a client that was let in. It must not block: it spawns a (tracked) task and returns.
 pub type Handler = Arc<dyn Fn(Visitor) + Send + Sync>;
 
@@ -124,7 +127,7 @@ impl Listener {
             metrics,
             handler,
             rejected: Sparing::new(Duration::from_secs(10)),
-            turned: Arc::new(Sparing::new(Duration::from_secs(1))),
+            turned: Arc::new(Sparing::of(TOLD, Duration::from_secs(1))),
             entry: None,
             gate: Gate::default(),
         }

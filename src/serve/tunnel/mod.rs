@@ -33,6 +33,9 @@ use crate::telemetry::{BackendMetrics, ClientEnd, Held, Label, ListenerMetrics, 
 /// After how long it is known that the other side has vanished.
 const VANISHED: Duration = Duration::from_secs(30);
 
+/// So many who cannot be carried are told of in a second.
+const TOLD: u32 = 10;
+
 /// Nothing needs a side that only listens for longer.
 const HALF_CLOSED: Duration = Duration::from_secs(300);
 
@@ -55,7 +58,7 @@ impl Tunnel {
             listener: metrics.listener(NAME),
             proxy: metrics.backend(NAME, "proxy"),
             metrics,
-            told: Sparing::new(Duration::from_secs(1)),
+            told: Sparing::of(TOLD, Duration::from_secs(1)),
             tracker,
             kill,
         }

@@ -44,10 +44,9 @@ export function withTls(config) {
     return config.replace(/^name = "sdk"$/m, (line) => `${line}\n${tls}`);
 }
 
-/** Starts a tunnel to the proxy at `to`; `address` is where the SDK connects. */
-export async function startTunnel(pilotfish, to, { args = [] } = {}) {
-    const at = (name) => path.join(certificates(), name);
-    const files = ["--ca", at("ca.crt"), "--cert", at("sidecar.crt"), "--key", at("sidecar.key")];
+/** Starts a tunnel to the proxy at `to`; `address` is where the SDK connects. `ca` and `own` are where files begin. */
+export async function startTunnel(pilotfish, to, { ca = path.join(certificates(), "ca"), own = path.join(certificates(), "sidecar"), args = [] } = {}) {
+    const files = ["--ca", `${ca}.crt`, ...(own ? ["--cert", `${own}.crt`, "--key", `${own}.key`] : [])];
     const child = new Child("tunnel", pilotfish, ["tunnel", "--listen", "127.0.0.1:0", "--to", to, "--connect-timeout", "2s", ...files, ...args]);
     const [, address] = await child.line(/^listening name=tunnel .*addr=(\S+)/);
     return { child, address };

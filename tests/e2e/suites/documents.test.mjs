@@ -8,6 +8,7 @@ import { after, before, describe, it } from "node:test";
 
 import { Child } from "../lib/processes.mjs";
 import { pilotfish, root } from "../lib/programs.mjs";
+import { certify } from "../lib/tunnel.mjs";
 
 /** Whole configs (those with a listener) in fenced blocks of a document. */
 function configsOf(file) {
@@ -23,6 +24,9 @@ describe("configs in the documents", { timeout: 30_000 }, () => {
         for (const name of ["alice", "bob-1", "bob-2"]) fs.writeFileSync(path.join(directory, name), randomUUID());
         const { publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
         const key = { ...publicKey.export({ format: "jwk" }), kid: "1", alg: "RS256", use: "sig" };
+        const by = certify(directory, "clients-ca");
+        certify(directory, "backends-ca");
+        certify(directory, "proxy", { by });
         fs.writeFileSync(path.join(directory, "jwks.json"), JSON.stringify({ keys: [key] }));
     });
     after(() => fs.rmSync(directory, { recursive: true, force: true }));
