@@ -5,7 +5,7 @@
 //! - [`AdminSource`]: what it asks the proxy; [`Status`], [`Readiness`]: what it is told.
 //! - `door`: the sockets, with their limits; `host`: whom a loopback listener answers; `routes`: the answers; `shares`: who else
 //!   may attach to a session; `operations`: orders about backends; `reason`: what both of them ask for; `upgrade`: another
-//!   process takes our place; `cleanup`: sessions that are deleted.
+//!   process takes our place; `cleanup`: sessions that are deleted; `sidecar`: what `pilotfish tunnel` tells.
 
 mod cleanup;
 mod door;
@@ -14,6 +14,7 @@ mod operations;
 mod reason;
 mod routes;
 mod shares;
+mod sidecar;
 mod status;
 mod upgrade;
 
@@ -26,6 +27,7 @@ use crate::telemetry::MetricsError;
 pub use cleanup::{CleanupBegun, CleanupRun, CleanupStatus};
 pub use operations::{BackendName, Begun, Order, OrderRefusal};
 pub use shares::{ShareAsk, ShareRefusal, ShareStatus};
+pub use sidecar::{SidecarSource, serve_sidecar};
 pub use status::{
     BackendDrainStatus, BackendStatus, DiscoveryStatus, DrainStatus, InstanceStatus, ListenerStatus, NotReady,
     OperationStatus, PoolStatus, Readiness, SessionCounts, Status,
@@ -87,11 +89,19 @@ pub async fn serve_until_retired(
     retire: CancellationToken,
     cancel: CancellationToken,
 ) -> io::Result<()> {
-    let hosts = Hosts::of(listener.local_addr()?);
+    let router = routes::router(source, Hosts::of(listener.local_addr()?));
+    serve_router(listener, router, retire, cancel).await
+}
+
+async fn serve_router(
+    listener: TcpListener,
+    router: axum::Router,
+    retire: CancellationToken,
+    cancel: CancellationToken,
+) -> io::Result<()> {
     let cut = CancellationToken::new();
     let door = Door::new(listener, retire, cut.clone())?;
-    let serving =
-        axum::serve(door, routes::router(source, hosts)).with_graceful_shutdown(cancel.clone().cancelled_owned());
+    let serving = axum::serve(door, router).with_graceful_shutdown(cancel.clone().cancelled_owned());
     let mut serving = std::pin::pin!(serving.into_future());
     tokio::select! {
         ended = &mut serving => return ended,

@@ -21,7 +21,7 @@ type Source = Arc<dyn AdminSource>;
 
 /// All routes.
 pub fn router(source: Source, hosts: Hosts) -> Router {
-    Router::new()
+    let pages = Router::new()
         .route("/metrics", get(metrics))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -30,10 +30,16 @@ pub fn router(source: Source, hosts: Hosts) -> Router {
         .merge(operations::routes())
         .route("/cleanup", get(cleanup::list).post(cleanup::begin))
         .route("/upgrade", get(upgrade::state).post(upgrade::begin))
+        .with_state(source);
+    guarded(pages, hosts)
+}
+
+/// The same pages with answers for all else, behind the guard.
+pub(super) fn guarded(pages: Router, hosts: Hosts) -> Router {
+    pages
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such page") })
         .method_not_allowed_fallback(|| async { refusal(StatusCode::METHOD_NOT_ALLOWED, "not a method of this page") })
         .layer(middleware::from_fn_with_state(hosts, guard))
-        .with_state(source)
 }
 
 /// Refuses strangers' host names and requests with a body; marks every answer as not for caches or other pages.
@@ -80,7 +86,7 @@ pub(super) async fn ask<T: Send + 'static>(
     spawn_blocking(move || question(&*source)).await.map_err(|failure| broken(&failure))
 }
 
-fn broken(failure: &dyn std::error::Error) -> Response {
+pub(super) fn broken(failure: &dyn std::error::Error) -> Response {
     error!(reason = %failure, "admin request failed");
     refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal error, see the log")
 }

@@ -2,15 +2,20 @@
 
 use std::{
     io::{self, Write as _},
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use clap::Args;
 use thiserror::Error;
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
     time::timeout,
@@ -18,6 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    admin::{self, SidecarSource},
     backend::tls::{self, ClientFiles, ClientTls, FileError},
     model::Endpoint,
     serve::{
@@ -80,6 +86,9 @@ pub struct TunnelArgs {
     /// Connections at a time; more are turned away
     #[arg(long, value_name = "COUNT", default_value_t = 4096)]
     max_clients: usize,
+    /// Where /livez, /readyz (whether the proxy was there when it was last tried) and /metrics are: an address and a port
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<SocketAddr>,
     /// What is logged: a level, or directives such as `info,pilotfish::serve=debug`
     #[arg(long, value_name = "FILTER", default_value = "info")]
     log_level: String,
@@ -135,6 +144,12 @@ async fn serve(args: TunnelArgs, files: ClientTls) -> Result<(), TunnelError> {
     let bound = bound.map_err(|source| TunnelError::Bind { address: args.listen.clone(), source })?;
     let address = bound.endpoint()?;
     let metrics = Arc::new(Metrics::new(&[])?);
+    let admin = match args.admin {
+        Some(address) => Some(
+            TcpListener::bind(address).await.map_err(|source| TunnelError::Bind { address: address.into(), source })?,
+        ),
+        None => None,
+    };
     let (clients, kill) = (TaskTracker::new(), CancellationToken::new());
     let background = (TaskTracker::new(), CancellationToken::new());
     tls::keep(vec![files.refresh()], &background.0, &background.1);
@@ -149,12 +164,24 @@ async fn serve(args: TunnelArgs, files: ClientTls) -> Result<(), TunnelError> {
     // Nobody reads on: that is no reason not to serve.
     let _ = writeln!(io::stdout(), "listening name={NAME} mode={NAME} addr={address}");
     tracing::info!(listener = NAME, addr = %address, "listening");
+    let draining = Arc::new(AtomicBool::new(false));
+    if let Some(admin) = admin {
+        let _ = writeln!(io::stdout(), "listening name=admin mode=admin addr={}", admin.local_addr()?);
+        let seen = Arc::new(Seen { metrics: metrics.clone(), tunnel: tunnel.clone(), draining: draining.clone() });
+        let cancel = background.1.clone();
+        background.0.spawn(async move {
+            if let Err(error) = admin::serve_sidecar(admin, seen, cancel).await {
+                tracing::error!(reason = %error, "the admin listener ended");
+            }
+        });
+    }
     background.0.spawn(background.1.clone().run_until_cancelled_owned(async move { tunnel.try_out().await }));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     tracing::info!(connections = metrics.listener(NAME).connections.get(), "no more connections");
+    draining.store(true, Ordering::Relaxed);
     stop.send_replace(true);
     if let Ok(Err(error)) = accepting.await {
         tracing::error!(reason = %error, "the listener ended");
@@ -175,6 +202,26 @@ async fn serve(args: TunnelArgs, files: ClientTls) -> Result<(), TunnelError> {
     background.0.wait().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What the admin listener tells.
+struct Seen {
+    metrics: Arc<Metrics>,
+    tunnel: Arc<Tunnel>,
+    draining: Arc<AtomicBool>,
+}
+
+impl SidecarSource for Seen {
+    fn metrics(&self) -> Result<String, MetricsError> {
+        self.metrics.gather()
+    }
+
+    fn not_ready(&self) -> Option<&'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("draining");
+        }
+        (!self.tunnel.gets_through()).then_some("the proxy cannot be reached")
+    }
 }
 
 fn mode(text: &str) -> Result<u32, String> {

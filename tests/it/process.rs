@@ -61,6 +61,13 @@ impl Pilotfish {
         this
     }
 
+    /// Waits until `name` listens, too.
+    pub async fn wait_for_listener(&mut self, name: &str) {
+        let find = |lines: &[String]| lines.iter().filter_map(|line| listening(line)).find(|(found, _)| found == name);
+        let (name, address) = self.output.until(&format!("the listener {name}"), find).await;
+        self.listening.insert(name, address);
+    }
+
     /// Starts it without waiting, for configs that it should refuse.
     pub fn spawn(config: &str, env: &[(&str, &str)]) -> Self {
         let folder = new_folder();

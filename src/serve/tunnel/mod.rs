@@ -72,11 +72,16 @@ impl Tunnel {
         })
     }
 
+    /// Whether the proxy was there when it was last tried.
+    pub fn gets_through(&self) -> bool {
+        self.road.gets_through()
+    }
+
     /// Looks once whether the proxy takes us, so that the log says at the start what would be found out later.
     pub async fn try_out(&self) {
         match self.road.try_out().await {
             Ok(to) => tracing::info!(%to, "the proxy is there"),
-            Err(reason) => tracing::warn!(%reason, "the proxy cannot be reached now"),
+            Err(reason) => tracing::warn!(%reason, "no way to the proxy now"),
         }
     }
 
@@ -135,6 +140,7 @@ impl Tunnel {
                 Opened::Speaks(proxy) => return Ok(Some(proxy)),
                 Opened::Left => return Ok(None),
                 Opened::Refused(why) => {
+                    self.road.refused();
                     let again = why.may_pass() && first.is_empty() && last.is_none();
                     last = Some(why);
                     if !again {

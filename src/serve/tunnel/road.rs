@@ -78,10 +78,10 @@ pub enum NoRoad {
     #[error("{}", PROXY.explain(.0))]
     Tls(io::Error),
     /// Nobody answered in time.
-    #[error("the proxy cannot be reached for {}: {last}", humantime::format_duration(*.within))]
+    #[error("the proxy cannot be reached{}: {last}", .within.map(|time| format!(" for {}", humantime::format_duration(time))).unwrap_or_default())]
     Away {
-        /// How long it was tried.
-        within: Duration,
+        /// How long it was tried, if more than once.
+        within: Option<Duration>,
         /// The last reason.
         last: String,
     },
@@ -110,12 +110,19 @@ pub struct Road {
     within: Duration,
     /// The log has said that nobody is there.
     is_away: AtomicBool,
+    /// It was there when it was last tried.
+    gets_through: AtomicBool,
 }
 
 impl Road {
     /// To the first of `to` that answers, tried for `within`.
     pub fn new(to: Vec<Address>, tls: ClientTls, within: Duration) -> Self {
-        Self { to, tls, within, is_away: AtomicBool::new(false) }
+        Self { to, tls, within, is_away: AtomicBool::new(false), gets_through: AtomicBool::new(true) }
+    }
+
+    /// Whether the proxy was there when it was last tried.
+    pub(super) fn gets_through(&self) -> bool {
+        self.gets_through.load(Ordering::Relaxed)
     }
 
     /// The proxy is dialled until it answers, or the time is over.
@@ -126,34 +133,49 @@ impl Road {
             let attempt = timeout_at(until.min(Instant::now() + ATTEMPT), self.attempt());
             let last = match attempt.await {
                 Ok(Ok((socket, to))) => {
+                    self.gets_through.store(true, Ordering::Relaxed);
                     if self.is_away.swap(false, Ordering::Relaxed) {
                         tracing::info!(%to, "the proxy is there again");
                     }
                     return Ok(socket);
                 }
-                Ok(Err(error)) if tls::is_final(&error) => return Err(NoRoad::Tls(error)),
+                Ok(Err(error)) if tls::is_final(&error) => {
+                    self.gets_through.store(false, Ordering::Relaxed);
+                    return Err(NoRoad::Tls(error));
+                }
                 Ok(Err(error)) => PROXY.explain(&error),
                 Err(_) => "no answer in time".to_owned(),
             };
+            self.gets_through.store(false, Ordering::Relaxed);
             if !self.is_away.swap(true, Ordering::Relaxed) {
                 tracing::warn!(reason = last, "cannot reach the proxy, trying again");
             }
             let wait = health::jittered(pause, JITTER, uuid::Uuid::new_v4().as_u64_pair().1);
             if Instant::now() + wait >= until {
-                return Err(NoRoad::Away { within: self.within, last });
+                return Err(NoRoad::Away { within: Some(self.within), last });
             }
             sleep(wait).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
+    /// It was there, and did not want us.
+    pub(super) fn refused(&self) {
+        self.gets_through.store(false, Ordering::Relaxed);
+    }
+
     /// Looks once whether the proxy takes us.
     pub(super) async fn try_out(&self) -> Result<Address, NoRoad> {
-        let once = Duration::ZERO;
+        let tried = self.try_once().await;
+        self.gets_through.store(tried.is_ok(), Ordering::Relaxed);
+        tried
+    }
+
+    async fn try_once(&self) -> Result<Address, NoRoad> {
         match timeout(ATTEMPT, self.attempt()).await {
-            Err(_) => Err(NoRoad::Away { within: once, last: "no answer in time".to_owned() }),
+            Err(_) => Err(NoRoad::Away { within: None, last: "no answer in time".to_owned() }),
             Ok(Err(error)) if tls::is_final(&error) => Err(NoRoad::Tls(error)),
-            Ok(Err(error)) => Err(NoRoad::Away { within: once, last: PROXY.explain(&error) }),
+            Ok(Err(error)) => Err(NoRoad::Away { within: None, last: PROXY.explain(&error) }),
             Ok(Ok((mut socket, to))) => match timeout(LAST_WORD, socket.read_u8()).await {
                 Ok(Err(error)) if tls::is_final(&error) => Err(NoRoad::Tls(error)),
                 _ => Ok(to),

@@ -91,3 +91,27 @@ async fn backends_are_reached_over_tls_with_certificates_on_both_sides() {
     let down = proxy.wait_for_line("backend is down").await;
     assert!(down.contains("reason=\"tls\""), "{down}");
 }
+
+/// Beside a CLI on another host stands a pilotfish in mode "connection" that takes TLS.
+#[tokio::test]
+async fn a_pilotfish_beside_the_cli_takes_tls() {
+    let (folder, cli) = (Folder::new("beside"), FakeCli::start("cli-1").await);
+    let ca = Authority::new(&folder, "ca");
+    ca.sign(&folder, "proxy", &[dns("localhost")]);
+    ca.sign(&folder, "own", &[dns("pilotfish.example")]);
+    let config_beside = crate::process::config("connection", "shared", &[(cli.name(), cli.addr())], "").replace(
+        "mode = \"connection\"",
+        &format!("mode = \"connection\"\n{}", super::tls_tunnel::tls(&folder, "required")),
+    );
+    let beside = Pilotfish::start(&config_beside).await;
+    beside.wait_for_line("backend is up").await;
+    let proxy = Pilotfish::start(&config(&folder, "session", beside.addr("sdk").port(), "")).await;
+    proxy.wait_for_line("backend is up").await;
+    let client = RpcClient::connect(proxy.addr("sdk")).await;
+    client.call("connect", json!({})).await.expect("connected");
+    create(&client, "s1").await;
+    let large = client.call("session.send", json!({"sessionId": "s1", "prompt": "x".repeat(3 << 20)})).await;
+    large.expect("taken");
+    client.next_event("s1", "session.idle").await;
+    turn(&client, "s1").await;
+}

@@ -13,7 +13,10 @@ use crate::{
     fake_cli::FakeCli,
     process::Pilotfish,
     rpc_client::{RpcClient, RpcError},
-    session::rig::{Plan, Rig, create, turn},
+    session::{
+        admin::page,
+        rig::{Plan, Rig, create, turn},
+    },
 };
 
 /// A proxy with a TLS listener that wants certificates, and a folder with some of them.
@@ -106,6 +109,26 @@ async fn the_end_of_the_proxy_is_seen_and_a_new_one_is_waited_for() {
     let (_, hello) = waiting.await.expect("no panic");
     hello.expect("it was only late");
     tunnel.wait_for_line("the proxy is there again").await;
+}
+
+#[tokio::test]
+async fn what_it_tells_operators() {
+    let world = World::new("seen").await;
+    let mut tunnel = world.tunnel("ca", Some("sidecar"), &["--admin", "127.0.0.1:0"]).await;
+    tunnel.wait_for_listener("admin").await;
+    assert_eq!(page(&tunnel, "/livez").await.0, 200);
+    assert_eq!(page(&tunnel, "/readyz").await, (200, "ok\n".to_owned()));
+    let (client, hello) = connect(tunnel.addr("tunnel")).await;
+    hello.expect("connected");
+    let (code, text) = page(&tunnel, "/metrics").await;
+    assert!(code == 200 && text.contains("pilotfish_clients{listener=\"tunnel\"} 1"), "{text}");
+    let World { rig, .. } = world;
+    drop(rig.proxy);
+    client.expect_closed().await;
+    let other = tokio::spawn(connect(tunnel.addr("tunnel")));
+    tunnel.wait_for_line("cannot reach the proxy, trying again").await;
+    assert_eq!(page(&tunnel, "/readyz").await, (503, "the proxy cannot be reached\n".to_owned()));
+    other.abort();
 }
 
 /// What the SDK, the tunnel's log and the proxy's log say of certificates that are not right.
