@@ -230,6 +230,11 @@ impl Instance {
         Duration::from_millis(self.stamp(now).saturating_sub(self.used.load(Ordering::Relaxed)))
     }
 
+    /// Whether somebody has had something to do with it since `then`.
+    pub fn was_used_after(&self, then: Instant) -> bool {
+        self.used.load(Ordering::Relaxed) > self.stamp(then)
+    }
+
     /// Whether there is a process that may be dialled.
     #[inline]
     pub fn is_reachable(&self) -> bool {
@@ -371,6 +376,7 @@ mod tests {
         let Entry::In(mut inside) = own.enter(now) else { panic!("it serves") };
         inside.note(true, true, now + Duration::from_secs(4));
         assert_eq!(own.unused_for(now + Duration::from_secs(9)), Duration::from_secs(5));
+        assert!(own.was_used_after(now + Duration::from_secs(3)) && !own.was_used_after(now + Duration::from_secs(4)));
         drop(inside);
         assert!(own.is_idle());
     }

@@ -14,6 +14,7 @@ mod limits;
 mod metrics;
 mod moves;
 mod operations;
+mod own;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]
 mod process;
 #[allow(dead_code, reason = "a tool box: not every scenario uses every tool")]

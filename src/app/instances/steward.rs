@@ -165,6 +165,9 @@ impl Steward {
     fn rest(&self, household: &Arc<Household>, now: Instant) {
         let instance = &household.instance;
         let Some((since, why)) = household.record.lock().resting else { return };
+        if instance.was_used_after(since) {
+            return instance.advance(Phase::Up);
+        }
         household.park(if why == Why::Capacity { Cause::Evict } else { Cause::Idle }, now);
         // Links that nothing needs any more are closed by whoever looks.
         household.squadron.registry.rouse_clients();

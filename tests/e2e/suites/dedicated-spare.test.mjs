@@ -29,7 +29,7 @@ function fleetWith(instances) {
     fs.mkdirSync(path.join(directory, "tokens"));
     for (const who of people) fs.writeFileSync(path.join(directory, "tokens", who), `${token(who)}\n`, { mode: 0o600 });
     const token_file = path.join(directory, "tokens", "{tenant}");
-    return Dedicated.start({ directory, people, instances: { max_instances: 6, idle_stop: "0s", token_file, ...(root && { uid_range: "20000-20099" }), ...instances } });
+    return Dedicated.start({ directory, people, instances: { max_instances: 10, idle_stop: "0s", token_file, ...(root && { uid_range: "20000-20099" }), ...instances } });
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -80,6 +80,28 @@ describe("a warm spare", { timeout: 10 * PATIENCE }, () => {
         assert.deepEqual([...new Set(users)], [[uid, uid, uid, uid].join("\t")]);
         const command = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8");
         assert.ok(!command.includes("gho_"));
+    });
+
+    it("ends with its guard, even when pilotfish sees nothing of that", async () => {
+        await spareReady(fleet);
+        await firstAnswer(fleet, "p6");
+        await eventually("there is no spare", async () => !((await fleet.status()).instances ?? []).some(({ phase }) => phase === "spare"));
+        const pids = [(await fleet.instanceOf("p6")).pid];
+        const cold = people.find((who) => who === "p7");
+        await firstAnswer(fleet, cold);
+        pids.push((await fleet.instanceOf(cold)).pid);
+        process.kill(fleet.proxy.child.pid, "SIGSTOP");
+        try {
+            for (const pid of pids) {
+                const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
+                process.kill(Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]), "SIGKILL");
+            }
+            // Its new parent, pilotfish or whoever, may be too busy to take it in.
+            const ended = (pid) => !fs.existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(fs.readFileSync(`/proc/${pid}/status`, "utf8"));
+            await eventually("both have ended", () => pids.every(ended));
+        } finally {
+            process.kill(fleet.proxy.child.pid, "SIGCONT");
+        }
     });
 
     it("is not left behind by a killed pilotfish", async () => {

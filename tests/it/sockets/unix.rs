@@ -62,9 +62,9 @@ async fn a_socket_that_was_left_over_is_replaced_and_one_that_is_used_is_not() {
     let text = config(&folder, &cli.addr().to_string(), "");
     let mut first = Pilotfish::start(&text).await;
     let mut second = Pilotfish::spawn(&text, &[]);
+    let refused = second.wait_for_line("cannot listen on unix:").await;
+    assert!(refused.contains("in use"), "{refused}");
     assert!(!second.exit().await.success());
-    let refused = second.output();
-    assert!(refused.contains("cannot listen on unix:") && refused.contains("in use"), "{refused}");
     first.signal(Signal::KILL);
     first.exit().await;
     assert!(folder.path("sdk.sock").exists());
