@@ -1,6 +1,6 @@
 //! One start of a CLI for an identity.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use super::{
     Instances,
@@ -74,11 +74,10 @@ impl Instances {
     pub(super) async fn end(&self, household: &Household, tenancy: &Tenancy) {
         tenancy.supervisor.stop_all().await;
         tenancy.cancel.cancel();
-        let metrics = self.site.metrics.backend(&self.site.pool, &tenancy.member.name);
-        let restarts = tenancy.member.restarts.load(Ordering::Relaxed);
-        metrics.restarts.inc_by(restarts.saturating_sub(metrics.restarts.get()));
         household.set_tenancy(None);
-        household.set_place(None);
         self.show();
+        // Its place is nobody's now: what was counted there says nothing of the next one.
+        self.site.metrics.forget_backend(&self.site.pool, &tenancy.member.name);
+        household.set_place(None);
     }
 }
