@@ -66,6 +66,7 @@ fn short(ready: bool, readiness: &Value, status: &Value) -> String {
     for pool in list(&status["pools"]) {
         lines.push(pool_line(pool));
         lines.extend(list(&pool["backends"]).map(backend_line));
+        lines.extend(list(&pool["instances"]).filter_map(instance_line));
     }
     lines.join("\n") + "\n"
 }
@@ -113,11 +114,25 @@ fn backend_line(backend: &Value) -> String {
     if let Some(address) = backend["address"].as_str() {
         line += &format!(", at {address}");
     }
+    if let Some(owner) = backend["owner"].as_str() {
+        line += &format!(", of {owner}");
+    }
     // Of one that is up it only says that its last check was good.
     if let Some(reason) = backend["reason"].as_str().filter(|_| backend["state"] != "up") {
         line += &format!("; {reason}");
     }
     line
+}
+
+/// One's own CLI that has no backend now, and is not merely asleep.
+fn instance_line(instance: &Value) -> Option<String> {
+    let phase = text(&instance["phase"]);
+    if instance["backend"].is_string() && phase != "spare" || phase == "asleep" {
+        return None;
+    }
+    let whose = instance["owner"].as_str().map_or_else(|| text(&instance["backend"]), |owner| owner);
+    let reason = instance["reason"].as_str().map(|reason| format!("; {reason}")).unwrap_or_default();
+    Some(format!("  {whose}: {phase}{reason}"))
 }
 
 /// A number and what it counts.
@@ -164,6 +179,23 @@ mod tests {
             \x20 cli-1: up, 4 sessions, 1 turn, at 10.0.0.1:4321\n\
             \x20 cli-2: down, 0 sessions, 0 turns; connection refused\n";
         assert_eq!(text, wanted);
+    }
+
+    #[test]
+    fn a_dedicated_pool_says_whose_each_is_and_who_waits() {
+        let mut status = status();
+        status["pools"][0]["backends"] = json!([
+            {"name": "own-1", "state": "up", "sessions": 1, "turns_running": 0, "address": "127.0.0.1:4500", "owner": "corp/ann"},
+        ]);
+        status["pools"][0]["instances"] = json!([
+            {"owner": "corp/ann", "phase": "up", "backend": "own-1"},
+            {"owner": "corp/ben", "phase": "asleep"},
+            {"owner": "corp/cid", "phase": "failing", "reason": "it ended"},
+            {"phase": "spare", "backend": "own-2"},
+        ]);
+        let text = short(true, &json!({"ready": true, "reasons": []}), &status);
+        let wanted = "  own-1: up, 1 session, 0 turns, at 127.0.0.1:4500, of corp/ann\n  corp/cid: failing; it ended\n  own-2: spare\n";
+        assert!(text.ends_with(wanted), "{text}");
     }
 
     #[test]
