@@ -130,7 +130,7 @@ fn instance_line(instance: &Value) -> Option<String> {
     if instance["backend"].is_string() && phase != "spare" || phase == "asleep" {
         return None;
     }
-    let whose = instance["owner"].as_str().map_or_else(|| text(&instance["backend"]), |owner| owner);
+    let whose = instance["owner"].as_str().unwrap_or_else(|| text(&instance["backend"]));
     let reason = instance["reason"].as_str().map(|reason| format!("; {reason}")).unwrap_or_default();
     Some(format!("  {whose}: {phase}{reason}"))
 }
