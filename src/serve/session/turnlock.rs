@@ -15,7 +15,7 @@ use super::{
     client::Client,
     link::Held,
     open::{NO_LINK, Open, Purpose},
-    sessions::Slot,
+    sessions::{Entry, Slot},
     workspace::Output,
 };
 use crate::{
@@ -70,11 +70,20 @@ impl Client {
         let Some(live) = self.live(slot) else { return true };
         self.sessions.drop_idle(slot);
         let grip = live.lease().grip();
-        if grip.is_some_and(|grip| grip.client == self.caller.number && grip.hold.until > self.now) {
+        let ours = grip.is_some_and(|grip| grip.client == self.caller.number && grip.hold.until > self.now);
+        if ours && !self.is_past_its_turn(slot) {
             return true;
         }
         self.line_up(call, slot, &live, out);
         false
+    }
+
+    /// This client has heard the end of its turn, and the one that tells of it has not: the lock is about to be given back, and others
+    /// have waited for it. Who would be refused instead of waiting goes on.
+    fn is_past_its_turn(&self, slot: Slot) -> bool {
+        let over =
+            |entry: &Entry| !entry.busy && entry.sends == 0 && entry.doubtful.is_none() && !entry.own_turn_awaited;
+        !self.rejects_turns() && self.sessions.get(slot).is_some_and(|entry| entry.grips && over(entry))
     }
 
     /// Whether a prompt of the client whose turn it is steers that turn.
