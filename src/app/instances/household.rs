@@ -142,6 +142,11 @@ impl Household {
         self.tenancy.lock().clone()
     }
 
+    /// Its CLI is being stopped.
+    pub(super) fn is_ending(&self) -> bool {
+        self.tenancy().is_some_and(|tenancy| tenancy.ending.load(Ordering::Acquire))
+    }
+
     /// A CLI moves in, or out.
     pub(super) fn set_tenancy(&self, tenancy: Option<Arc<Tenancy>>) {
         let members = tenancy.iter().map(|tenancy| tenancy.member.clone()).collect();

@@ -34,14 +34,12 @@ impl Instances {
         }
     }
 
-    /// Has one started again at its next idle point. `false`: no instance has this backend.
-    pub(in crate::app) fn renew(&self, backend: &str) -> bool {
-        let household = self.owner(backend);
-        if let Some(household) = &household {
+    /// Has the one with this backend started again at its next idle point.
+    pub(in crate::app) fn renew(&self, backend: &str) {
+        if let Some(household) = self.owner(backend) {
             household.record.lock().stale = Some(Stale::Order);
             self.bell.notify_one();
         }
-        household.is_some()
     }
 
     /// The same for all that run.

@@ -56,7 +56,7 @@ impl Steward {
     /// Until its future is dropped.
     pub(super) async fn run(mut self) {
         loop {
-            let hurried = self.look(Instant::now()).await;
+            let hurried = self.look(Instant::now());
             let pause = if hurried { OFTEN } else { SELDOM };
             tokio::select! {
                 () = self.all.bell.notified() => {}
@@ -66,14 +66,14 @@ impl Steward {
     }
 
     /// Looks at every household once. `true`: something is on its way.
-    async fn look(&mut self, now: Instant) -> bool {
+    fn look(&mut self, now: Instant) -> bool {
         let households = self.all.households();
         for household in &households {
             self.look_at(household, now);
         }
         self.taken = households.iter().filter_map(|household| household.place()).collect();
         self.taken.extend(self.all.spares.places());
-        let queued = self.serve_queue(&households, now).await;
+        let queued = self.serve_queue(&households, now);
         if !queued && let Some(slot) = self.free_slot().filter(|slot| self.all.refill(Some(*slot))) {
             self.taken.insert(slot);
         }
@@ -203,7 +203,7 @@ impl Steward {
     }
 
     /// Starts those that are wanted, the longest wait first; asks others to rest if there is no place. `true`: somebody waits.
-    async fn serve_queue(&mut self, households: &[Arc<Household>], now: Instant) -> bool {
+    fn serve_queue(&mut self, households: &[Arc<Household>], now: Instant) -> bool {
         let mut waiting: Vec<(Instant, &Arc<Household>)> = households
             .iter()
             .filter(|household| household.place().is_none() && is_startable(&household.instance.phase(), now))
@@ -239,9 +239,8 @@ impl Steward {
     /// Asks the one to rest that was not used for the longest time.
     fn make_room(&self, households: &[Arc<Household>], now: Instant) {
         let failing = |household: &&Arc<Household>| {
-            let ending = |tenancy: Arc<super::household::Tenancy>| tenancy.ending.load(Ordering::Acquire);
-            matches!(household.instance.phase(), Phase::Failing(_))
-                && household.tenancy().is_some_and(|one| !ending(one))
+            let runs = household.tenancy().is_some() && !household.is_ending();
+            runs && matches!(household.instance.phase(), Phase::Failing(_))
         };
         if let Some(household) = households.iter().find(failing) {
             return self.end(household, Why::Failing);
@@ -323,6 +322,5 @@ fn is_startable(phase: &Phase, now: Instant) -> bool {
 }
 
 fn is_leaving(household: &Household) -> bool {
-    let ending = household.tenancy().is_some_and(|tenancy| tenancy.ending.load(Ordering::Acquire));
-    ending || matches!(household.instance.phase(), Phase::Resting | Phase::Stopping)
+    household.is_ending() || matches!(household.instance.phase(), Phase::Resting | Phase::Stopping)
 }

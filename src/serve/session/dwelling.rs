@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{calls::Call, chunk::Frame, client::Client, settings::Shared, workspace::Output, workspace::Workspace};
+use super::{
+    calls::Call, chunk::Frame, client::Client, parked::farewell, settings::Shared, workspace::Output,
+    workspace::Workspace,
+};
 use crate::{
     model::Identity,
     pool::Member,
@@ -203,9 +206,7 @@ impl Client {
             return false;
         }
         let Ok(scan) = Scan::read(frame.body()) else { return false };
-        let farewell = scan
-            .method_name(frame.body())
-            .is_some_and(|name| matches!(&*name, "session.detach" | "session.destroy" | "sessions.close"));
+        let farewell = scan.method_name(frame.body()).is_some_and(|name| farewell(&name).is_some());
         let named = || scan.text(frame.body(), Place::SessionId).and_then(|session| self.sessions.find(&session));
         farewell && named().and_then(|slot| self.sessions.get(slot)).is_some_and(|entry| entry.parked)
     }

@@ -26,6 +26,15 @@ const STORED: &[&str] = &[
     "sessions.readPersistedEvents",
 ];
 
+/// What the runtime answers to a call by which a client lets a session go; `None` for other calls.
+pub(super) fn farewell(method: &str) -> Option<serde_json::Value> {
+    match method {
+        "session.detach" | "session.destroy" => Some(serde_json::json!({ "success": true })),
+        "sessions.close" => Some(serde_json::json!({})),
+        _ => None,
+    }
+}
+
 impl Client {
     /// The session lives nowhere now. What already waits for it needs it again; unless that was tried, and could not be done.
     pub(super) fn lie_down(&mut self, slot: Slot, live: &Arc<Live>, out: &mut Output) {
@@ -46,12 +55,7 @@ impl Client {
     /// A request for a session that lives nowhere.
     pub(super) fn call_parked(&mut self, call: &Call<'_>, slot: Slot, out: &mut Output) {
         // It is closed already: the runtime's own words for a session that its client lets go.
-        let farewell = match &*call.row.name {
-            "session.detach" | "session.destroy" => Some(serde_json::json!({ "success": true })),
-            "sessions.close" => Some(serde_json::json!({})),
-            _ => None,
-        };
-        if let Some(result) = farewell {
+        if let Some(result) = farewell(&call.row.name) {
             if let Some(id) = call.id {
                 self.count_ok(call);
                 self.tell(&reply::result(id, &result), out);

@@ -85,6 +85,13 @@ pub struct Entry {
     serial: u32,
 }
 
+impl Entry {
+    /// As this client has heard it, no turn of it runs, and no prompt is open.
+    pub fn is_at_rest(&self) -> bool {
+        !self.busy && self.sends == 0 && self.doubtful.is_none()
+    }
+}
+
 /// The table.
 #[derive(Debug, Default)]
 pub struct Sessions {

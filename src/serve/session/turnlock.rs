@@ -81,9 +81,8 @@ impl Client {
     /// This client has heard the end of its turn, and the one that tells of it has not: the lock is about to be given back, and others
     /// have waited for it. Who would be refused instead of waiting goes on.
     fn is_past_its_turn(&self, slot: Slot) -> bool {
-        let over =
-            |entry: &Entry| !entry.busy && entry.sends == 0 && entry.doubtful.is_none() && !entry.own_turn_awaited;
-        !self.rejects_turns() && self.sessions.get(slot).is_some_and(|entry| entry.grips && over(entry))
+        let past = |entry: &Entry| entry.grips && entry.is_at_rest() && !entry.own_turn_awaited;
+        !self.rejects_turns() && self.sessions.get(slot).is_some_and(past)
     }
 
     /// Whether a prompt of the client whose turn it is steers that turn.
@@ -277,7 +276,7 @@ impl Client {
     /// This client's turn is over, if it is: the next one in line may have the lock.
     pub(super) fn give_back_turn(&mut self, slot: Slot) {
         let Some(entry) = self.sessions.get(slot).filter(|entry| entry.grips) else { return };
-        let over = !entry.busy && entry.sends == 0 && entry.doubtful.is_none();
+        let over = entry.is_at_rest();
         let Some(live) = self.live(slot).filter(|live| over && !live.is_busy()) else { return };
         let waits = |open: &Open| matches!(&open.purpose, Purpose::Send(of) if *of == slot);
         let held =

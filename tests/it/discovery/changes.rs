@@ -101,10 +101,7 @@ async fn a_name_keeps_its_place_at_another_address() {
     let client = client(&proxy).await;
     let session = id_at("kept", 2, 0);
     settled(&client, &session).await;
-    let before = client.heard(&session).len();
-    let gate = scene.gate();
-    say(&client, &session, "long").await;
-    gate.reached(1).await;
+    let (gate, before) = scene.long_turn(&client, &session).await;
 
     // Another process, while the old one is still at its turn.
     scene.add("cli-1b", "127.0.0.9").await;
@@ -142,10 +139,7 @@ async fn nothing_and_silence_change_nothing() {
     let client = client(&proxy).await;
     let session = id_at("kept", 2, 0);
     settled(&client, &session).await;
-    let before = client.heard(&session).len();
-    let gate = scene.gate();
-    say(&client, &session, "long").await;
-    gate.reached(1).await;
+    let (gate, before) = scene.long_turn(&client, &session).await;
 
     dns.set(&[]).await;
     asked(&proxy, "no_name", 3).await;

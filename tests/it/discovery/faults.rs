@@ -10,7 +10,7 @@ use super::{
     scene::{Scene, address, asked, backends, client, counted, proxy, until},
 };
 use crate::{
-    moves::checks::{assert_once, assert_sound, idle_behind, kinds, say, settled},
+    moves::checks::{assert_once, assert_sound, idle_behind, kinds, settled},
     session::rig::{create, id_at},
 };
 
@@ -35,10 +35,7 @@ async fn no_mood_of_a_name_server_cuts_a_turn_or_changes_the_pool() {
     let client = client(&proxy).await;
     let session = id_at("kept", 2, 0);
     settled(&client, &session).await;
-    let before = client.heard(&session).len();
-    let gate = scene.gate();
-    say(&client, &session, "long").await;
-    gate.reached(1).await;
+    let (gate, before) = scene.long_turn(&client, &session).await;
     let moods = [
         (Mood::Code(ResponseCode::ServFail), "refused"),
         (Mood::Code(ResponseCode::Refused), "refused"),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::scene::{Scene, address, backends, client, proxy, until};
 use crate::{
-    moves::checks::{idle_behind, order, say, settled},
+    moves::checks::{idle_behind, order, settled},
     session::{admin, rig::id_at},
     store::server::Folder,
 };
@@ -40,10 +40,7 @@ async fn a_file_is_followed_and_a_broken_one_changes_nothing() {
     let session = id_at("kept", 2, 0);
     settled(&client, &session).await;
     let home = scene.home(&session);
-    let before = client.heard(&session).len();
-    let gate = scene.gate();
-    say(&client, &session, "long").await;
-    gate.reached(1).await;
+    let (gate, before) = scene.long_turn(&client, &session).await;
 
     file.write("[[backend]]\nname = \"cli-1\"\nadress = \"x\"\n");
     let told = proxy.wait_for_line("backends cannot be found").await;

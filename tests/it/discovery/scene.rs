@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     deadline::within,
     fake_cli::{FakeCli, Gate, Options, Step, Storage},
+    moves::checks::say,
     process::Pilotfish,
     rpc_client::RpcClient,
     session::{
@@ -47,6 +48,15 @@ impl Scene {
             cli.turns(vec![Step::Delta("one".into()), Step::Wait(gate.clone()), Step::Delta("two".into())]);
         }
         gate
+    }
+
+    /// Begins a turn of `session` that waits at a gate. Gives back the gate, and how much `client` had heard before.
+    pub async fn long_turn(&self, client: &RpcClient, session: &str) -> (Gate, usize) {
+        let before = client.heard(session).len();
+        let gate = self.gate();
+        say(client, session, "long").await;
+        gate.reached(1).await;
+        (gate, before)
     }
 
     /// The number of the only fake where `session` is live.
